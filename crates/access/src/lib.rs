@@ -1,0 +1,2 @@
+//! Restriction lists: who may send what.
+#![forbid(unsafe_code)]

@@ -1,0 +1,13 @@
+//! The messages between the roles and the commands, their framing, and the descriptors that travel with them.
+//!
+//! `message.rs` is the one list of what may be said. `frame.rs` puts it on a stream socket. `link.rs` is one
+//! open connection: calls with answers, in both directions at once.
+#![forbid(unsafe_code)]
+
+mod frame;
+mod link;
+pub mod message;
+
+pub use frame::{FrameError, MAX_DESCRIPTORS, MAX_FRAME, recv_blocking, send_blocking};
+pub use link::{Call, Incoming, Link, LinkError};
+pub use message::{Reply, Request, Role};

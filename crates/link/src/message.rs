@@ -1,0 +1,316 @@
+//! Everything that the roles and the commands say to each other, in one list.
+//!
+//! Descriptors (sockets, body files, links) travel beside a message, not in it; each variant says which.
+//! Bodies up to [`INLINE_BODY`] bytes travel as bytes, larger ones as a file.
+
+use std::time::{Duration, SystemTime};
+
+use mail::{ClientFacts, Envelope, Outcome, QueueId, Recipient};
+use serde::{Deserialize, Serialize};
+
+/// Bodies up to this many bytes are carried inside a message and kept in the row of the store; larger ones are
+/// files. 64 KiB holds nearly all mail without attachments.
+pub const INLINE_BODY: usize = 64 * 1024;
+
+/// The processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Role {
+    /// Starts and watches the others; hears no network byte.
+    Master,
+    /// Hears clients.
+    Receive,
+    /// Keeps mail.
+    Queue,
+    /// Talks to remote servers.
+    Send,
+    /// Delivers on this machine.
+    Local,
+}
+
+impl Role {
+    /// The four that master starts.
+    pub const CHILDREN: [Role; 4] = [Role::Queue, Role::Local, Role::Send, Role::Receive];
+
+    /// Lower-case name, as it stands on the command line and in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Master => "master",
+            Role::Receive => "receive",
+            Role::Queue => "queue",
+            Role::Send => "send",
+            Role::Local => "local",
+        }
+    }
+
+    /// The role of that name.
+    pub fn from_name(name: &str) -> Option<Role> {
+        [Role::Master, Role::Receive, Role::Queue, Role::Send, Role::Local]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+}
+
+/// What one side asks of another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// master to a role: the descriptor is a link to `role`. Replaces an earlier one. Answer: [`Reply::Done`].
+    Peer {
+        /// Who is at the other end.
+        role: Role,
+    },
+    /// master to receive: the descriptor is a listening socket for the service in line `line` of master.cf.
+    Listen {
+        /// Line of the service's entry; names it beyond doubt even when two services share a name.
+        service_line: u32,
+    },
+    /// master to a role: no more listeners will come, begin work. Answer when ready to serve.
+    Begin,
+    /// master to a role: take no new work, finish what is in hand, exit.
+    Drain,
+    /// master to queue: the configuration changed; read it again. Answer: Done, or Failed with the reason and the old
+    /// configuration still in force.
+    Reload,
+
+    /// receive or local to queue: a file for a body that outgrows [`INLINE_BODY`]. Answer: [`Reply::BodyFile`] with one
+    /// descriptor, open for writing.
+    OpenBody {
+        /// The message it is for.
+        id: QueueId,
+    },
+    /// receive or local to queue: keep this message. Answered after the commit: [`Reply::Kept`], or NoSpace, or Failed.
+    Append(Box<NewMessage>),
+    /// receive or local to queue: the body file of this id is not needed after all.
+    DropBody {
+        /// The message it was for.
+        id: QueueId,
+    },
+
+    /// queue to send or local: one attempt for these recipients. With a large body, one descriptor open for reading.
+    /// Answer: [`Reply::Attempted`].
+    Deliver(Box<Delivery>),
+
+    /// A command to queue. Answer: [`Reply::Listing`] until `more` is false, the next page beginning after `after`.
+    List {
+        /// Last id of the page before.
+        after: Option<QueueId>,
+    },
+    /// A command to queue: try deferred mail now. All of it, one message, or a site.
+    Flush(FlushWhat),
+    /// A command to queue, from root or the queue's owner only. Answer: [`Reply::Changed`].
+    Change {
+        /// What to do.
+        action: Change,
+        /// Which messages; empty means all.
+        ids: Vec<QueueId>,
+        /// Only in these queues (`hold`, `deferred`...); empty means every queue.
+        queues: Vec<QueueName>,
+    },
+    /// A command to queue: envelope and content of one message. Answer: [`Reply::Message`], with a descriptor when the body is a
+    /// file.
+    Show {
+        /// The message.
+        id: QueueId,
+    },
+    /// sendmail to receive's pickup: one message, the content in the descriptor (a file or pipe, LF line ends).
+    Submit(Box<Submission>),
+    /// postfix status and friends to any role: are you there?
+    Ping,
+}
+
+/// The answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// It could not be done; the text says why, for the log and for whoever asked.
+    Failed(String),
+    /// The file for a body; one descriptor.
+    BodyFile,
+    /// Durable: committed and synced.
+    Kept,
+    /// The disk has no room (`queue_minfree`, or the write failed for lack of space). Nothing was kept.
+    NoSpace,
+    /// One outcome for each recipient of the [`Delivery`], in its order.
+    Attempted(Vec<Outcome>),
+    /// A page of the queue.
+    Listing {
+        /// Messages in order of their ids.
+        entries: Vec<Listed>,
+        /// True when another page follows.
+        more: bool,
+    },
+    /// How many messages were changed, with their ids in the order they were done.
+    Changed(Vec<QueueId>),
+    /// One message.
+    Message(Box<Shown>),
+    /// No message of that id.
+    NotFound,
+    /// sendmail's message is queued under this id.
+    Submitted(QueueId),
+}
+
+/// A message to be kept. The body is complete: headers added, rewritten, LF line ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewMessage {
+    /// Its id, made by whoever received it.
+    pub id: QueueId,
+    /// Sender, recipients and promises.
+    pub envelope: Envelope,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When it arrived.
+    pub arrival: SystemTime,
+    /// Bytes of the content.
+    pub size: u64,
+    /// Content, when at most [`INLINE_BODY`] bytes; otherwise it is in the file of [`Request::OpenBody`].
+    pub body: Option<Vec<u8>>,
+    /// Set by a HOLD action: keep it in the hold queue.
+    pub hold: bool,
+    /// `content_filter` or a FILTER action: `transport:next_hop` for all recipients.
+    pub filter: Option<String>,
+}
+
+/// Who brought a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A network client.
+    Client(Box<ClientFacts>),
+    /// The sendmail command, run by this user.
+    User {
+        /// Numeric user id.
+        uid: u32,
+    },
+    /// This system: bounces, forwarded mail, probes.
+    Internal,
+}
+
+/// One attempt: a message and the recipients that share transport and next hop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The message.
+    pub id: QueueId,
+    /// The master.cf service that delivers (`smtp`, `relay`, `local`...), by name.
+    pub transport: String,
+    /// Next hop as resolved: domain, `[host]:port`, a socket path, or empty.
+    pub next_hop: String,
+    /// Envelope; its recipients are those of this attempt.
+    pub envelope: Envelope,
+    /// Where it came from, for log and filter attributes.
+    pub origin: Origin,
+    /// When it arrived.
+    pub arrival: SystemTime,
+    /// How long it waited in the queue before this attempt began; the first two `delays=`.
+    pub waited: Duration,
+    /// Bytes of the content.
+    pub size: u64,
+    /// Content, or nothing when it comes as a descriptor.
+    pub body: Option<Vec<u8>>,
+    /// True when the message was deferred before (the plaintext fallback of level `may` depends on age).
+    pub retry: bool,
+}
+
+/// A message from the sendmail command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// `-f`, or nothing: the submitting user.
+    pub sender: Option<mail::Address>,
+    /// Full name for From:, `-F`.
+    pub full_name: Option<String>,
+    /// Recipients of the command line; with `-t` those found in the header are here as well.
+    pub recipients: Vec<Recipient>,
+    /// `-B`, `-V`, `-R`... as far as they concern the envelope.
+    pub envelope: Envelope,
+}
+
+/// What to flush.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FlushWhat {
+    /// Everything that is deferred.
+    All,
+    /// One message.
+    Message(QueueId),
+    /// Mail for a domain (ETRN, `postqueue -s`).
+    Site(String),
+}
+
+/// What `postsuper` can do to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// `-d`
+    Delete,
+    /// `-h`
+    Hold,
+    /// `-H`
+    Release,
+    /// `-r`
+    Requeue,
+    /// `-e` and `-f`: bounce it now.
+    Expire,
+}
+
+/// The queues of Postfix, by which listings and `postsuper` name where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum QueueName {
+    /// Just arrived.
+    Incoming,
+    /// Being delivered.
+    Active,
+    /// Waiting for the next try.
+    Deferred,
+    /// Held by an administrator.
+    Hold,
+    /// Set aside because its bytes are damaged.
+    Corrupt,
+}
+
+impl QueueName {
+    /// The directory's name in Postfix.
+    pub fn name(self) -> &'static str {
+        match self {
+            QueueName::Incoming => "incoming",
+            QueueName::Active => "active",
+            QueueName::Deferred => "deferred",
+            QueueName::Hold => "hold",
+            QueueName::Corrupt => "corrupt",
+        }
+    }
+
+    /// The queue of that name.
+    pub fn from_name(name: &str) -> Option<QueueName> {
+        [QueueName::Incoming, QueueName::Active, QueueName::Deferred, QueueName::Hold, QueueName::Corrupt]
+            .into_iter()
+            .find(|queue| queue.name() == name)
+    }
+}
+
+/// A line of `postqueue -p`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The message.
+    pub id: QueueId,
+    /// Where it is.
+    pub queue: QueueName,
+    /// When it arrived.
+    pub arrival: SystemTime,
+    /// Bytes of the content.
+    pub size: u64,
+    /// True after `postsuper -f`.
+    pub forced_expire: bool,
+    /// Sender.
+    pub sender: mail::Address,
+    /// Recipients not yet done, each with the reason of its last delay.
+    pub recipients: Vec<(Recipient, Option<String>)>,
+}
+
+/// `postcat`: a message with what is known about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The listing entry.
+    pub listed: Listed,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Envelope with all recipients still to be done.
+    pub envelope: Envelope,
+    /// Content, or nothing when it comes as a descriptor.
+    pub body: Option<Vec<u8>>,
+}

@@ -1,0 +1,2 @@
+//! The role that delivers on this machine: local, virtual and pipe.
+#![forbid(unsafe_code)]

@@ -1,0 +1,82 @@
+//! What is known of the client of a receiving session: one object for access control, the Received: header,
+//! policy attributes, milter macros and the log.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::tls_facts::TlsFacts;
+
+/// Facts about one client. Names hold `unknown` where nothing was found, as Postfix shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFacts {
+    /// Verified name: address to name to the same address. `unknown` otherwise.
+    pub name: String,
+    /// The unverified reverse name, or `unknown`.
+    pub reverse_name: String,
+    /// True when a name lookup failed for the moment, so that a refusal because of it is a 4xx.
+    pub name_lookup_failed: bool,
+    /// `None` for mail from this machine's sendmail command.
+    pub address: Option<IpAddr>,
+    /// The client's TCP port; 0 when unknown.
+    pub port: u16,
+    /// The local end of the connection.
+    pub server: Option<(IpAddr, u16)>,
+    /// The HELO or EHLO name, once given.
+    pub helo: Option<String>,
+    /// True after EHLO.
+    pub esmtp: bool,
+    /// What the handshake proved; `None` in plaintext.
+    pub tls: Option<TlsFacts>,
+    /// The authenticated user.
+    pub sasl: Option<SaslFacts>,
+}
+
+/// A successful AUTH.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaslFacts {
+    /// The mechanism, upper case.
+    pub method: String,
+    /// The authenticated name.
+    pub username: String,
+    /// `AUTH=` of MAIL FROM, when given.
+    pub sender: Option<String>,
+}
+
+impl ClientFacts {
+    /// A client that only has an address so far.
+    pub fn new(address: Option<IpAddr>, port: u16, server: Option<(IpAddr, u16)>) -> Self {
+        ClientFacts {
+            name: "unknown".into(),
+            reverse_name: "unknown".into(),
+            name_lookup_failed: false,
+            address,
+            port,
+            server,
+            helo: None,
+            esmtp: false,
+            tls: None,
+            sasl: None,
+        }
+    }
+
+    /// `NAME[ADDR]`, the form that log analysers group by.
+    pub fn name_address(&self) -> String {
+        match self.address {
+            Some(address) => format!("{}[{address}]", self.name),
+            None => format!("{}[unknown]", self.name),
+        }
+    }
+
+    /// The "with" word of Received: (RFC 3848, RFC 6531): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, UTF8SMTP...
+    /// Plain SMTP (HELO) never gets a suffix, as in Postfix.
+    pub fn protocol(&self, smtputf8: bool) -> String {
+        if !self.esmtp {
+            return "SMTP".into();
+        }
+        let base = if smtputf8 { "UTF8SMTP" } else { "ESMTP" };
+        let tls = if self.tls.is_some() { "S" } else { "" };
+        let sasl = if self.sasl.is_some() { "A" } else { "" };
+        format!("{base}{tls}{sasl}")
+    }
+}

@@ -1,0 +1,59 @@
+//! Dates as mail writes them (RFC 5322 section 3.3), in this machine's time zone, with the zone's short name as
+//! a comment like Postfix's.
+
+use std::time::SystemTime;
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+
+/// `Sun, 22 Nov 2026 16:37:47 +0000 (UTC)`.
+pub fn rfc5322(time: SystemTime) -> String {
+    local(time).strftime("%a, %-d %b %Y %H:%M:%S %z (%Z)").to_string()
+}
+
+/// `Nov 22 16:37:47`, the time stamp of syslog files (RFC 3164): the day padded with a blank.
+pub fn syslog(time: SystemTime) -> String {
+    local(time).strftime("%b %e %H:%M:%S").to_string()
+}
+
+/// `Sun Nov 22 16:37:47`, as postqueue shows arrival times and as mbox separators begin.
+pub fn asctime(time: SystemTime) -> String {
+    local(time).strftime("%a %b %e %H:%M:%S").to_string()
+}
+
+/// `Sun Nov 22 16:37:47 2026`, the end of an mbox `From ` line.
+pub fn asctime_with_year(time: SystemTime) -> String {
+    local(time).strftime("%a %b %e %H:%M:%S %Y").to_string()
+}
+
+/// `20261122163747` in UTC, the beginning of generated Message-Ids.
+pub fn compact_utc(time: SystemTime) -> String {
+    zoned(time, TimeZone::UTC).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+fn local(time: SystemTime) -> Zoned {
+    zoned(time, TimeZone::system())
+}
+
+/// A time beyond what a calendar can show, which no clock of ours gives, becomes the epoch.
+fn zoned(time: SystemTime, zone: TimeZone) -> Zoned {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(zone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn formats() {
+        let time = UNIX_EPOCH + Duration::from_secs(1_795_365_467);
+        let utc = zoned(time, TimeZone::UTC);
+        assert_eq!(
+            utc.strftime("%a, %-d %b %Y %H:%M:%S %z (%Z)").to_string(),
+            "Sun, 22 Nov 2026 16:37:47 +0000 (UTC)"
+        );
+        assert_eq!(compact_utc(time), "20261122163747");
+        assert_eq!(utc.strftime("%b %e %H:%M:%S").to_string(), "Nov 22 16:37:47");
+    }
+}

@@ -1,0 +1,95 @@
+//! The envelope: who sent a message to whom, with the promises made about it (RFC 5321, 3461, 6531, 8689).
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+
+/// Everything about a message but its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Reverse path; null for bounces.
+    pub sender: Address,
+    /// At least one for a message that is to be delivered.
+    pub recipients: Vec<Recipient>,
+    /// `BODY=`.
+    pub body: BodyType,
+    /// `SMTPUTF8` was requested.
+    pub smtputf8: bool,
+    /// `RET=`.
+    pub ret: Option<Return>,
+    /// `ENVID=`, decoded from xtext.
+    pub envid: Option<String>,
+    /// `REQUIRETLS` was requested.
+    pub require_tls: bool,
+}
+
+/// The declared content type of a body (RFC 6152).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyType {
+    /// Nothing was declared.
+    #[default]
+    Unspecified,
+    /// `BODY=7BIT`.
+    SevenBit,
+    /// `BODY=8BITMIME`.
+    EightBitMime,
+}
+
+/// How much of the message a failure notice shall return (RFC 3461 section 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Return {
+    /// `RET=FULL`.
+    Full,
+    /// `RET=HDRS`.
+    Headers,
+}
+
+/// One recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Where the message goes now, after rewriting and aliases.
+    pub address: Address,
+    /// What the client asked for, before rewriting; logged as `orig_to=` when it differs.
+    pub original: Address,
+    /// `ORCPT=` as `type;address`, decoded from xtext; made from `original` when the client gave none.
+    pub orcpt: Option<String>,
+    /// `NOTIFY=`.
+    pub notify: Notify,
+}
+
+impl Recipient {
+    /// A recipient as it came in, without DSN parameters.
+    pub fn new(address: Address) -> Self {
+        Recipient { original: address.clone(), address, orcpt: None, notify: Notify::default() }
+    }
+}
+
+/// `NOTIFY=` (RFC 3461 section 4.1). All false: nothing was said, which means failure and delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// NEVER: no notice at all; the others are false then.
+    pub never: bool,
+    /// SUCCESS.
+    pub success: bool,
+    /// FAILURE.
+    pub failure: bool,
+    /// DELAY.
+    pub delay: bool,
+}
+
+impl Notify {
+    /// Nothing was said.
+    pub fn is_unspecified(&self) -> bool {
+        *self == Notify::default()
+    }
+
+    /// Shall a failure be told?
+    pub fn wants_failure(&self) -> bool {
+        self.failure || self.is_unspecified()
+    }
+
+    /// Shall a delay be told?
+    pub fn wants_delay(&self) -> bool {
+        self.delay || self.is_unspecified()
+    }
+}

@@ -1,0 +1,27 @@
+//! Words of the field: addresses, envelopes, reply and status codes, client and TLS facts, delivery outcomes,
+//! headers and queue ids.
+//!
+//! Every room speaks these words and no room owns them. Nothing here performs input or output, reads a clock, a
+//! setting or a table.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod client;
+pub mod date;
+pub mod envelope;
+pub mod header;
+pub mod outcome;
+pub mod queue_id;
+pub mod reply;
+pub mod status;
+pub mod tls_facts;
+pub mod xtext;
+
+pub use address::Address;
+pub use client::ClientFacts;
+pub use envelope::{BodyType, Envelope, Notify, Recipient, Return};
+pub use outcome::{Outcome, OutcomeKind};
+pub use queue_id::{IdGenerator, QueueId};
+pub use reply::Reply;
+pub use status::{Detail, Status};
+pub use tls_facts::TlsFacts;

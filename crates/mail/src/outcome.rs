@@ -1,0 +1,75 @@
+//! What became of one recipient in one delivery attempt.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+
+/// The result for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What happened.
+    pub kind: OutcomeKind,
+    /// Enhanced status; its class fits the kind.
+    pub status: Status,
+    /// The words in parentheses at the end of the log line.
+    pub text: String,
+    /// `relay=`: `HOST[ADDR]:PORT`, `local`, `virtual`, `none`...
+    pub relay: String,
+    /// The remote server's reply, when the text quotes one; becomes `Diagnostic-Code: smtp;` in notices.
+    pub remote: Option<RemoteReply>,
+    /// The `tls=` field of the delivery line; empty for agents that do not speak TLS.
+    pub tls: String,
+}
+
+/// What a remote server said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteReply {
+    /// Its name; `Remote-MTA: dns; NAME`.
+    pub mta: String,
+    /// Its reply, code first.
+    pub text: String,
+}
+
+/// The kinds of result, named as the log names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeKind {
+    /// Responsibility was passed on.
+    Sent,
+    /// Tried in vain for now.
+    Deferred,
+    /// Refused for good.
+    Bounced,
+}
+
+impl Outcome {
+    /// Delivered.
+    pub fn sent(relay: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(OutcomeKind::Sent, Status::new(2, 0, 0), relay, text)
+    }
+
+    /// Try again later.
+    pub fn deferred(status: Status, relay: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(OutcomeKind::Deferred, status.with_class(4), relay, text)
+    }
+
+    /// Return to sender.
+    pub fn bounced(status: Status, relay: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(OutcomeKind::Bounced, status.with_class(5), relay, text)
+    }
+
+    fn new(kind: OutcomeKind, status: Status, relay: impl Into<String>, text: impl Into<String>) -> Self {
+        Outcome { kind, status, text: text.into(), relay: relay.into(), remote: None, tls: String::new() }
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutcomeKind::Sent => "sent",
+            OutcomeKind::Deferred => "deferred",
+            OutcomeKind::Bounced => "bounced",
+        })
+    }
+}

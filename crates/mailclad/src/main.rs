@@ -1,0 +1,3 @@
+//! The program: one binary, started under many names.
+
+fn main() {}

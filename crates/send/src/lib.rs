@@ -1,0 +1,2 @@
+//! The role that talks to remote servers: the smtp and lmtp clients.
+#![forbid(unsafe_code)]

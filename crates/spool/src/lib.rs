@@ -1,0 +1,2 @@
+//! The durable store of messages and their recipients' states.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Every lookup table type behind one trait, and the builders behind postmap.
+

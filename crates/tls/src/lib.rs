@@ -1,0 +1,2 @@
+//! One TLS decision, certificates, trust, sessions, one handshake and one set of facts.
+
