@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mail::{ClientFacts, Envelope, Outcome, QueueId, Recipient};
+use mail::{Envelope, Message, Outcome, QueueId, Recipient};
 use serde::{Deserialize, Serialize};
 
 /// Bodies up to this many bytes are carried inside a message and kept in the row of the store; larger ones are
@@ -149,64 +149,32 @@ pub enum Reply {
     Submitted(QueueId),
 }
 
-/// A message to be kept. The body is complete: headers added, rewritten, LF line ends.
+/// A message to be kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewMessage {
-    /// Its id, made by whoever received it.
-    pub id: QueueId,
-    /// Sender, recipients and promises.
-    pub envelope: Envelope,
-    /// Where it came from.
-    pub origin: Origin,
-    /// When it arrived.
-    pub arrival: SystemTime,
-    /// Bytes of the content.
-    pub size: u64,
+    /// All but its content.
+    pub message: Message,
     /// Content, when at most [`INLINE_BODY`] bytes; otherwise it is in the file of [`Request::OpenBody`].
     pub body: Option<Vec<u8>>,
     /// Set by a HOLD action: keep it in the hold queue.
     pub hold: bool,
-    /// `content_filter` or a FILTER action: `transport:next_hop` for all recipients.
-    pub filter: Option<String>,
-}
-
-/// Who brought a message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Origin {
-    /// A network client.
-    Client(Box<ClientFacts>),
-    /// The sendmail command, run by this user.
-    User {
-        /// Numeric user id.
-        uid: u32,
-    },
-    /// This system: bounces, forwarded mail, probes.
-    Internal,
 }
 
 /// One attempt: a message and the recipients that share transport and next hop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The message.
-    pub id: QueueId,
+    /// The message; the recipients of its envelope are those of this attempt only.
+    pub message: Message,
     /// The master.cf service that delivers (`smtp`, `relay`, `local`...), by name.
     pub transport: String,
     /// Next hop as resolved: domain, `[host]:port`, a socket path, or empty.
     pub next_hop: String,
-    /// Envelope; its recipients are those of this attempt.
-    pub envelope: Envelope,
-    /// Where it came from, for log and filter attributes.
-    pub origin: Origin,
-    /// When it arrived.
-    pub arrival: SystemTime,
-    /// How long it waited in the queue before this attempt began; the first two `delays=`.
-    pub waited: Duration,
-    /// Bytes of the content.
-    pub size: u64,
+    /// How long it waited before it became active, and then until this attempt began: the first two `delays=`.
+    pub waited: (Duration, Duration),
     /// Content, or nothing when it comes as a descriptor.
     pub body: Option<Vec<u8>>,
-    /// True when the message was deferred before (the plaintext fallback of level `may` depends on age).
-    pub retry: bool,
+    /// Attempts made before this one.
+    pub attempts: u32,
 }
 
 /// A message from the sendmail command.
@@ -307,10 +275,8 @@ pub struct Listed {
 pub struct Shown {
     /// The listing entry.
     pub listed: Listed,
-    /// Where it came from.
-    pub origin: Origin,
-    /// Envelope with all recipients still to be done.
-    pub envelope: Envelope,
+    /// The message with all recipients still to be done.
+    pub message: Message,
     /// Content, or nothing when it comes as a descriptor.
     pub body: Option<Vec<u8>>,
 }

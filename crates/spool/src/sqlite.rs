@@ -1,0 +1,501 @@
+//! The store of one machine: a SQLite database in the queue directory.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mail::{Address, BodyType, Envelope, Message, Notify, Origin, QueueId, Recipient, Return};
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use crate::schema;
+use crate::store::{Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
+
+/// A connection to the queue's database.
+pub struct SqliteStore {
+    connection: Connection,
+}
+
+/// The columns of a message, in the order that [`read_message`] expects; `body` is last and may be left out.
+const MESSAGE: &str = "id, arrival, next_attempt, attempts, held, warned, expire, size, checksum, sender, promises, \
+                       origin, filter";
+
+impl SqliteStore {
+    /// Opens or makes the database at `path`, for writing.
+    pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+        let mut connection = Connection::open(path).map_err(|error| unusable(path, &error))?;
+        connection
+            .execute_batch(
+                // FULL: a commit is on the disk when it returns. Checkpoints of 4,000 pages are rare enough to stay off the
+                // path of most commits. The lock is ours alone for as long as we live, but readers of this process
+                // need the shared form, hence no exclusive locking mode.
+                "PRAGMA auto_vacuum = INCREMENTAL;
+                 PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = FULL;
+                 PRAGMA wal_autocheckpoint = 4000;
+                 PRAGMA temp_store = MEMORY;
+                 PRAGMA foreign_keys = OFF;",
+            )
+            .map_err(|error| unusable(path, &error))?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(|error| unusable(path, &error))?;
+        connection.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut connection)?;
+        Ok(SqliteStore { connection })
+    }
+
+    fn try_commit(&mut self, groups: &[Vec<Change>]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        for change in groups.iter().flatten() {
+            apply(&transaction, change)?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    fn with_recipients(&self, mut stored: Vec<Stored>) -> Result<Vec<Stored>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT position, address, original, dsn, state, status, reason, relay, remote_mta, remote_reply, tls
+             FROM recipient WHERE message = ?1 ORDER BY position",
+        )?;
+        for stored in &mut stored {
+            let rows = statement.query_map([stored.message.id.as_str()], read_recipient)?;
+            for row in rows {
+                let (position, recipient, state) = row?;
+                stored.message.envelope.recipients.push(recipient);
+                stored.states.push((position, state));
+            }
+        }
+        Ok(stored)
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+        match self.try_commit(groups) {
+            Ok(()) => groups.iter().map(|_| Ok(())).collect(),
+            Err(error) if groups.len() == 1 => vec![Err(error)],
+            // One group spoils the transaction for all: each by itself then, so that only the guilty one fails.
+            Err(_) => groups.iter().map(|group| self.try_commit(std::slice::from_ref(group))).collect(),
+        }
+    }
+
+    fn due(
+        &mut self,
+        now: SystemTime,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let (after_time, after_id) = match &after {
+            Some((time, id)) => (micros(*time), id.as_str()),
+            None => (i64::MIN, ""),
+        };
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {MESSAGE}, body FROM message
+             WHERE held = 0 AND next_attempt <= ?1 AND (next_attempt, id) > (?2, ?3)
+             ORDER BY next_attempt, id LIMIT ?4"
+        ))?;
+        let rows =
+            statement.query_map(params![micros(now), after_time, after_id, limit as i64], read_message)?;
+        let found = rows.collect::<Result<Vec<_>, _>>()?;
+        self.with_recipients(found)
+    }
+
+    fn next_due(&mut self, now: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT next_attempt FROM message WHERE held = 0 AND next_attempt > ?1 ORDER BY next_attempt LIMIT 1",
+        )?;
+        Ok(statement.query_row([micros(now)], |row| row.get(0)).optional()?.map(time))
+    }
+
+    fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {MESSAGE}, NULL FROM message WHERE id > ?1 ORDER BY id LIMIT ?2"
+        ))?;
+        let after = after.map_or("", QueueId::as_str);
+        let rows = statement.query_map(params![after, limit as i64], read_message)?;
+        let found = rows.collect::<Result<Vec<_>, _>>()?;
+        self.with_recipients(found)
+    }
+
+    fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT {MESSAGE}, body FROM message WHERE id = ?1"))?;
+        let found = statement.query_row([id.as_str()], read_message).optional()?;
+        Ok(self.with_recipients(found.into_iter().collect())?.pop())
+    }
+
+    fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT id FROM message WHERE body IS NULL")?;
+        let ids = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(ids.iter().filter_map(|id| QueueId::parse(id)).collect())
+    }
+
+    fn count(&mut self) -> Result<u64, StoreError> {
+        Ok(self.connection.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))? as u64)
+    }
+}
+
+fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::Add { message, content, hold } => add(connection, message, content, *hold),
+        Change::Recipient { id, position, state } => set_recipient(connection, id, *position, state),
+        Change::Defer { id, next_attempt } => execute(
+            connection,
+            "UPDATE message SET next_attempt = ?2, attempts = attempts + 1, expire = 0 WHERE id = ?1",
+            params![id.as_str(), micros(*next_attempt)],
+        ),
+        Change::Warned { id } => {
+            execute(connection, "UPDATE message SET warned = 1 WHERE id = ?1", params![id.as_str()])
+        }
+        Change::Hold { id, held: Held::Yes } => {
+            execute(connection, "UPDATE message SET held = 1 WHERE id = ?1", params![id.as_str()])
+        }
+        Change::Hold { id, held: Held::No } => execute(
+            connection,
+            "UPDATE message SET held = 0, next_attempt = 0 WHERE id = ?1",
+            params![id.as_str()],
+        ),
+        Change::Expire { id } => execute(
+            connection,
+            "UPDATE message SET held = 0, expire = 1, next_attempt = 0 WHERE id = ?1",
+            params![id.as_str()],
+        ),
+        Change::Flush { id: Some(id) } => execute(
+            connection,
+            "UPDATE message SET next_attempt = 0 WHERE id = ?1 AND held = 0",
+            params![id.as_str()],
+        ),
+        Change::Flush { id: None } => {
+            execute(connection, "UPDATE message SET next_attempt = 0 WHERE held = 0", params![])
+        }
+        Change::Remove { id } => {
+            execute(connection, "DELETE FROM recipient WHERE message = ?1", params![id.as_str()])?;
+            execute(connection, "DELETE FROM message WHERE id = ?1", params![id.as_str()])
+        }
+    }
+}
+
+fn execute(
+    connection: &Connection,
+    statement: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> Result<(), StoreError> {
+    connection.prepare_cached(statement)?.execute(values)?;
+    Ok(())
+}
+
+/// The promises of an envelope, as they stand in their column.
+type Promises = (BodyType, bool, Option<Return>, Option<String>, bool);
+
+fn add(connection: &Connection, message: &Message, content: &Content, hold: bool) -> Result<(), StoreError> {
+    let envelope = &message.envelope;
+    let promises: Promises =
+        (envelope.body, envelope.smtputf8, envelope.ret, envelope.envid.clone(), envelope.require_tls);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, body)
+             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            message.id.as_str(),
+            micros(message.arrival),
+            hold,
+            message.size as i64,
+            message.checksum,
+            envelope.sender.as_str(),
+            json(&promises)?,
+            json(&message.origin)?,
+            message.filter,
+            match content {
+                Content::Inline(bytes) => Some(bytes.as_slice()),
+                Content::File => None,
+            },
+        ]);
+    match inserted {
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
+            return Err(StoreError::Exists(message.id.clone()));
+        }
+        other => other?,
+    };
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO recipient (message, position, address, original, dsn, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'pending')",
+    )?;
+    for (position, recipient) in envelope.recipients.iter().enumerate() {
+        statement.execute(params![
+            message.id.as_str(),
+            position as i64,
+            recipient.address.as_str(),
+            recipient.original.as_str(),
+            json(&(&recipient.orcpt, &recipient.notify))?,
+        ])?;
+    }
+    Ok(())
+}
+
+fn set_recipient(
+    connection: &Connection,
+    id: &QueueId,
+    position: u32,
+    state: &RecipientState,
+) -> Result<(), StoreError> {
+    let (word, progress) = match state {
+        RecipientState::Done => {
+            return execute(
+                connection,
+                "DELETE FROM recipient WHERE message = ?1 AND position = ?2",
+                params![id.as_str(), position],
+            );
+        }
+        RecipientState::Pending => ("pending", None),
+        RecipientState::Deferred(progress) => ("deferred", Some(progress)),
+        RecipientState::Failed(progress) => ("failed", Some(progress)),
+        RecipientState::Delivered(progress) => ("delivered", Some(progress)),
+    };
+    execute(
+        connection,
+        "UPDATE recipient SET state = ?3, status = ?4, reason = ?5, relay = ?6, remote_mta = ?7, remote_reply = ?8,
+         tls = ?9 WHERE message = ?1 AND position = ?2",
+        params![
+            id.as_str(),
+            position,
+            word,
+            progress.map(|p| p.status.to_string()),
+            progress.map(|p| &p.text),
+            progress.map(|p| &p.relay),
+            progress.and_then(|p| p.remote.as_ref()).map(|(mta, _)| mta),
+            progress.and_then(|p| p.remote.as_ref()).map(|(_, reply)| reply),
+            progress.map(|p| &p.tls),
+        ],
+    )
+}
+
+fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let (body, smtputf8, ret, envid, require_tls): Promises = from_json(row, 10)?;
+    let origin: Origin = from_json(row, 11)?;
+    Ok(Stored {
+        message: Message {
+            id: parsed(row, 0, QueueId::parse)?,
+            envelope: Envelope {
+                sender: parsed(row, 9, |text| Address::internal(text).ok())?,
+                recipients: Vec::new(),
+                body,
+                smtputf8,
+                ret,
+                envid,
+                require_tls,
+            },
+            origin,
+            arrival: time(row.get(1)?),
+            size: row.get::<_, i64>(7)? as u64,
+            checksum: row.get(8)?,
+            filter: row.get(12)?,
+        },
+        states: Vec::new(),
+        body: row.get(13)?,
+        held: row.get(4)?,
+        next_attempt: time(row.get(2)?),
+        attempts: row.get(3)?,
+        warned: row.get(5)?,
+        expire: row.get(6)?,
+    })
+}
+
+fn read_recipient(row: &Row<'_>) -> rusqlite::Result<(u32, Recipient, RecipientState)> {
+    let (orcpt, notify): (Option<String>, Notify) = from_json(row, 3)?;
+    let recipient = Recipient {
+        address: parsed(row, 1, |text| Address::internal(text).ok())?,
+        original: parsed(row, 2, |text| Address::internal(text).ok())?,
+        orcpt,
+        notify,
+    };
+    let word: String = row.get(4)?;
+    let progress = || -> rusqlite::Result<Progress> {
+        let (mta, reply): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+        Ok(Progress {
+            status: parsed(row, 5, |text| text.parse().ok())?,
+            text: row.get(6)?,
+            relay: row.get(7)?,
+            remote: mta.zip(reply),
+            tls: row.get(10)?,
+        })
+    };
+    let state = match word.as_str() {
+        "pending" => RecipientState::Pending,
+        "deferred" => RecipientState::Deferred(progress()?),
+        "failed" => RecipientState::Failed(progress()?),
+        "delivered" => RecipientState::Delivered(progress()?),
+        other => return Err(damaged(4, format!("state {other:?}"))),
+    };
+    Ok((row.get(0)?, recipient, state))
+}
+
+fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| damaged(column, format!("value {text:?}")))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| damaged(column, error.to_string()))
+}
+
+fn damaged(column: usize, what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
+}
+
+/// Microseconds since 1970, as all times stand in the tables.
+fn micros(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}
+
+fn time(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
+    StoreError::Unusable(format!("{} can not be opened: {error}", path.display()))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match &error {
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DiskFull => StoreError::NoSpace(error.to_string()),
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                    StoreError::Unusable(format!("is damaged: {error}"))
+                }
+                _ => StoreError::Other(error.to_string()),
+            },
+            _ => StoreError::Other(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mail::Status;
+
+    use super::*;
+
+    fn message(id: &str, recipients: usize) -> Message {
+        let mut envelope = Envelope { sender: Address::internal("s@x").unwrap(), ..Envelope::default() };
+        for n in 0..recipients {
+            envelope.recipients.push(Recipient::new(Address::internal(format!("r{n}@y")).unwrap()));
+        }
+        envelope.envid = Some("E 1".into());
+        Message {
+            id: QueueId::parse(id).unwrap(),
+            envelope,
+            origin: Origin::User { uid: 7 },
+            arrival: time(1_000_000),
+            size: 3,
+            checksum: 9,
+            filter: None,
+        }
+    }
+
+    fn added(id: &str, recipients: usize) -> Vec<Change> {
+        vec![Change::Add {
+            message: Box::new(message(id, recipients)),
+            content: Content::Inline(b"a\n\n".to_vec()),
+            hold: false,
+        }]
+    }
+
+    fn store() -> (tempfile::TempDir, SqliteStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("queue.db")).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn what_was_added_is_found_as_it_was() {
+        let (_dir, mut store) = store();
+        assert!(store.commit(&[added("AAAAAA", 2)]).into_iter().all(|r| r.is_ok()));
+        let found = store.find(&QueueId::parse("AAAAAA").unwrap()).unwrap().unwrap();
+        assert_eq!(found.message, message("AAAAAA", 2));
+        assert_eq!(found.body.as_deref(), Some(&b"a\n\n"[..]));
+        assert_eq!(found.states, [(0, RecipientState::Pending), (1, RecipientState::Pending)]);
+    }
+
+    #[test]
+    fn a_bad_group_fails_alone_and_whole() {
+        let (_dir, mut store) = store();
+        let mut half = added("BBBBBB", 1);
+        half.extend(added("AAAAAA", 1));
+        let results = store.commit(&[added("AAAAAA", 1), half, added("CCCCCC", 1)]);
+        assert!(results[0].is_ok() && results[2].is_ok());
+        assert!(matches!(&results[1], Err(StoreError::Exists(id)) if id.as_str() == "AAAAAA"));
+        let ids: Vec<_> =
+            store.list(None, 10).unwrap().into_iter().map(|s| s.message.id.to_string()).collect();
+        assert_eq!(ids, ["AAAAAA", "CCCCCC"]);
+    }
+
+    #[test]
+    fn recipients_go_one_by_one() {
+        let (_dir, mut store) = store();
+        let id = QueueId::parse("AAAAAA").unwrap();
+        let progress = Progress {
+            status: Status::new(4, 4, 1),
+            text: "connect to x".into(),
+            relay: "none".into(),
+            remote: Some(("mx.y".into(), "450 no".into())),
+            tls: "may".into(),
+        };
+        let state = |position, state| Change::Recipient { id: id.clone(), position, state };
+        store.commit(&[
+            added("AAAAAA", 3),
+            vec![
+                state(0, RecipientState::Done),
+                state(1, RecipientState::Deferred(progress.clone())),
+                Change::Defer { id: id.clone(), next_attempt: time(5_000_000) },
+            ],
+        ]);
+        let found = store.find(&id).unwrap().unwrap();
+        assert_eq!(found.states, [(1, RecipientState::Deferred(progress)), (2, RecipientState::Pending)]);
+        assert_eq!(found.message.envelope.recipients[0].address.as_str(), "r1@y");
+        assert_eq!((found.attempts, found.next_attempt), (1, time(5_000_000)));
+    }
+
+    #[test]
+    fn due_pages_in_order_and_leaves_out_what_is_held_or_later() {
+        let (_dir, mut store) = store();
+        let id = |text| QueueId::parse(text).unwrap();
+        store.commit(&[
+            added("CCCCCC", 1),
+            added("AAAAAA", 1),
+            added("BBBBBB", 1),
+            added("DDDDDD", 1),
+            vec![
+                Change::Hold { id: id("BBBBBB"), held: Held::Yes },
+                Change::Defer { id: id("DDDDDD"), next_attempt: time(9_000_000) },
+            ],
+        ]);
+        let now = time(2_000_000);
+        let first = store.due(now, None, 1).unwrap();
+        assert_eq!(first[0].message.id, id("AAAAAA"));
+        let rest = store.due(now, Some((first[0].next_attempt, id("AAAAAA"))), 10).unwrap();
+        assert_eq!(rest.len(), 1);
+        assert_eq!(rest[0].message.id, id("CCCCCC"));
+        assert_eq!(store.next_due(now).unwrap(), Some(time(9_000_000)));
+        store.commit(&[vec![Change::Flush { id: None }, Change::Hold { id: id("BBBBBB"), held: Held::No }]]);
+        assert_eq!(store.due(now, None, 10).unwrap().len(), 4);
+        store.commit(&[vec![Change::Remove { id: id("AAAAAA") }]]);
+        assert_eq!(store.count().unwrap(), 3);
+    }
+
+    #[test]
+    fn what_is_no_database_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("queue.db");
+        std::fs::write(&path, "not a database, but long enough to be looked at".repeat(100)).unwrap();
+        let error = SqliteStore::open(&path).err().unwrap().to_string();
+        assert!(error.contains("queue.db"), "{error}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What a store of messages can do, and the words for it.
+
+use std::time::SystemTime;
+
+use mail::{Message, QueueId, Recipient, Status};
+
+/// A durable store. `commit` is called by one thread; the questions may be asked of another instance at the same time.
+pub trait Store: Send {
+    /// Carries out all groups in one transaction. Each group takes effect whole or not at all; a group that fails by itself
+    /// (an id that exists already) does not harm the others. Returns when everything is synced.
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>>;
+
+    /// Messages that are not on hold and whose time has come, earliest first, at most `limit`, beginning behind `after`.
+    fn due(
+        &mut self,
+        now: SystemTime,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<Stored>, StoreError>;
+
+    /// When the next message becomes due, if any waits beyond `now`.
+    fn next_due(&mut self, now: SystemTime) -> Result<Option<SystemTime>, StoreError>;
+
+    /// A page of all messages in order of their ids, beginning behind `after`.
+    fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError>;
+
+    /// One message.
+    fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError>;
+
+    /// Ids of the messages whose content is a file; everything else in the body directory is swept.
+    fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError>;
+
+    /// How many messages are kept.
+    fn count(&mut self) -> Result<u64, StoreError>;
+}
+
+/// Why the store did not do it. Nothing of the group was kept then.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. New mail is refused with 452 4.3.1 until there is room again.
+    #[error("no space left for the queue: {0}")]
+    NoSpace(String),
+    /// A message of that id is there already.
+    #[error("queue id {0} exists already")]
+    Exists(QueueId),
+    /// The database file is damaged, not a database of ours, or of a newer version.
+    #[error("the queue's database {0}")]
+    Unusable(String),
+    /// Anything else.
+    #[error("queue: {0}")]
+    Other(String),
+}
+
+/// A change to the store.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Keep a message. It is due at once, or on hold.
+    Add {
+        /// The message with its recipients.
+        message: Box<Message>,
+        /// Its content.
+        content: Content,
+        /// Keep it in the hold queue.
+        hold: bool,
+    },
+    /// What became of one recipient.
+    Recipient {
+        /// The message.
+        id: QueueId,
+        /// Which recipient, by its position among those the message came with.
+        position: u32,
+        /// Its new state.
+        state: RecipientState,
+    },
+    /// An attempt is over and the message stays.
+    Defer {
+        /// The message.
+        id: QueueId,
+        /// When to try again.
+        next_attempt: SystemTime,
+    },
+    /// The sender was told of the delay.
+    Warned {
+        /// The message.
+        id: QueueId,
+    },
+    /// `postsuper -h` and `-H`.
+    Hold {
+        /// The message.
+        id: QueueId,
+        /// True to hold, false to release; a released message is due at once.
+        held: Held,
+    },
+    /// `postsuper -e`: treat the message as too old at its next turn, which is now.
+    Expire {
+        /// The message.
+        id: QueueId,
+    },
+    /// Due now, whatever the schedule said (flush), with the attempt count kept.
+    Flush {
+        /// The message; nothing means every message that is not on hold.
+        id: Option<QueueId>,
+    },
+    /// The message is done with.
+    Remove {
+        /// The message.
+        id: QueueId,
+    },
+}
+
+/// On hold or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// No attempt is made.
+    Yes,
+    /// Attempts are made.
+    No,
+}
+
+/// Where a content is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// In the row.
+    Inline(Vec<u8>),
+    /// In the file of the message's id, already complete there; the writer syncs it before it commits.
+    File,
+}
+
+/// How far one recipient has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipientState {
+    /// Not tried yet, or to be tried again from the start.
+    Pending,
+    /// Tried in vain.
+    Deferred(Progress),
+    /// Refused; the sender has not been told yet.
+    Failed(Progress),
+    /// Delivered; a success notice is wanted and not sent yet.
+    Delivered(Progress),
+    /// Nothing more to do.
+    Done,
+}
+
+/// The last word on a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Enhanced status.
+    pub status: Status,
+    /// The text of the log line, which is also what the listing and the notice show.
+    pub text: String,
+    /// `relay=`.
+    pub relay: String,
+    /// The remote server's name and reply, when it said something.
+    pub remote: Option<(String, String)>,
+    /// The `tls=` field.
+    pub tls: String,
+}
+
+/// A message as the store has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The message. Its recipients are those that came with it and are not done, in order.
+    pub message: Message,
+    /// For each of those: its position, and its state, which is never [`RecipientState::Done`].
+    pub states: Vec<(u32, RecipientState)>,
+    /// The content when it is in the row and was asked for; `None` when it is a file.
+    pub body: Option<Vec<u8>>,
+    /// On hold?
+    pub held: bool,
+    /// When it is due.
+    pub next_attempt: SystemTime,
+    /// Attempts made.
+    pub attempts: u32,
+    /// The sender was told of the delay.
+    pub warned: bool,
+    /// `postsuper -e` was called on it.
+    pub expire: bool,
+}
+
+impl Stored {
+    /// The recipients with their positions and states.
+    pub fn recipients(&self) -> impl Iterator<Item = (&Recipient, u32, &RecipientState)> {
+        let states = self.states.iter().map(|(position, state)| (*position, state));
+        self.message.envelope.recipients.iter().zip(states).map(|(r, (p, s))| (r, p, s))
+    }
+}

@@ -1,0 +1,315 @@
+//! The group commit: one thread owns the writing connection, takes all work that waits, commits it as one transaction, and
+//! answers each piece of it. No timer and no lingering: while one commit is being synced, the next group gathers by itself.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use mail::{Message, QueueId};
+
+use crate::body::{Bodies, Body, BodyError};
+use crate::disk::{Disk, RealDisk};
+use crate::sqlite::SqliteStore;
+use crate::store::{Change, Content, Store, StoreError};
+
+/// Most pieces of work in one transaction: bounds the delay of the first of them.
+const GROUP: usize = 1000;
+
+/// Called on the writer's thread once the work is durable, or has failed. Must not block.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+struct Work {
+    changes: Vec<Change>,
+    done: Done,
+}
+
+/// The open store: the writer's thread, a connection for questions, and the body files.
+pub struct Spool {
+    work: Option<Sender<Work>>,
+    writer: Option<JoinHandle<()>>,
+    reader: Mutex<Box<dyn Store>>,
+    bodies: Bodies,
+}
+
+impl Spool {
+    /// Opens the store below `directory`, making what is missing: `queue.db` and `body/`. Sweeps body files that no row names.
+    pub fn open(directory: &Path) -> Result<Spool, StoreError> {
+        Spool::open_on(directory, Arc::new(RealDisk))
+    }
+
+    /// The same, on a disk of the caller's choice.
+    pub fn open_on(directory: &Path, disk: Arc<dyn Disk>) -> Result<Spool, StoreError> {
+        let body_directory = directory.join("body");
+        for path in [directory, &body_directory] {
+            make_directory(path)?;
+        }
+        let database: PathBuf = directory.join("queue.db");
+        let writer_store = SqliteStore::open(&database)?;
+        let mut reader = SqliteStore::open(&database)?;
+        let bodies = Bodies::new(body_directory, disk);
+        let named: HashSet<QueueId> = reader.with_body_file()?.into_iter().collect();
+        bodies.sweep(&named).map_err(|error| {
+            StoreError::Unusable(format!("has a directory body/ that can not be swept: {error}"))
+        })?;
+        Ok(Spool::start(Box::new(writer_store), Box::new(reader), bodies))
+    }
+
+    fn start(writer_store: Box<dyn Store>, reader: Box<dyn Store>, bodies: Bodies) -> Spool {
+        let (work, waiting) = channel();
+        let writer = std::thread::Builder::new().name("spool".into()).spawn({
+            let bodies = bodies.clone();
+            move || write_groups(writer_store, &bodies, &waiting)
+        });
+        // Without a thread there is no work channel, and every piece of work is answered with an error.
+        let (work, writer) = match writer {
+            Ok(writer) => (Some(work), Some(writer)),
+            Err(_) => (None, None),
+        };
+        Spool { work, writer, reader: Mutex::new(reader), bodies }
+    }
+
+    /// Queues changes that take effect together; `done` hears when they are durable.
+    pub fn record(&self, changes: Vec<Change>, done: Done) {
+        let work = Work { changes, done };
+        let refused = match &self.work {
+            Some(sender) => sender.send(work).err().map(|refused| refused.0),
+            None => Some(work),
+        };
+        if let Some(work) = refused {
+            (work.done)(Err(StoreError::Other("the writer has stopped".into())));
+        }
+    }
+
+    /// The connection for questions. Held only for the time of one question.
+    pub fn questions(&self) -> MutexGuard<'_, Box<dyn Store>> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body files.
+    pub fn bodies(&self) -> &Bodies {
+        &self.bodies
+    }
+
+    /// The content of a message whose row gave `inline`.
+    pub fn body(&self, message: &Message, inline: Option<Vec<u8>>) -> Result<Body, BodyError> {
+        match inline {
+            Some(bytes) if crc32c::crc32c(&bytes) == message.checksum => Ok(Body::Inline(bytes)),
+            Some(_) => Err(BodyError::Damaged(message.id.clone())),
+            None => self.bodies.open(&message.id, message.size, message.checksum).map(Body::File),
+        }
+    }
+}
+
+impl Drop for Spool {
+    /// Finishes what was handed over, then stops.
+    fn drop(&mut self) {
+        self.work = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic of the writer was reported when it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write_groups(mut store: Box<dyn Store>, bodies: &Bodies, waiting: &Receiver<Work>) {
+    while let Ok(first) = waiting.recv() {
+        let mut dones = vec![first.done];
+        let mut groups = vec![first.changes];
+        while groups.len() < GROUP {
+            match waiting.try_recv() {
+                Ok(work) => {
+                    dones.push(work.done);
+                    groups.push(work.changes);
+                }
+                Err(_) => break,
+            }
+        }
+        let results = match sync_bodies(bodies, &groups) {
+            Ok(()) => store.commit(&groups),
+            Err(error) => groups.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for ((done, result), group) in dones.into_iter().zip(results).zip(&groups) {
+            if result.is_ok() {
+                remove_bodies(bodies, group);
+            }
+            done(result);
+        }
+    }
+}
+
+/// Files first, then the directory, then (by the caller) the rows: no row ever names a file that a power cut could take.
+fn sync_bodies(bodies: &Bodies, groups: &[Vec<Change>]) -> Result<(), StoreError> {
+    let mut any = false;
+    for change in groups.iter().flatten() {
+        if let Change::Add { message, content: Content::File, .. } = change {
+            bodies.sync(&message.id).map_err(disk_error)?;
+            any = true;
+        }
+    }
+    if any {
+        bodies.sync_names().map_err(disk_error)?;
+    }
+    Ok(())
+}
+
+/// After the rows are gone. What can not be removed now is swept at the next start.
+fn remove_bodies(bodies: &Bodies, group: &[Change]) {
+    for change in group {
+        if let Change::Remove { id } = change {
+            let _ = bodies.remove(id);
+        }
+    }
+}
+
+fn disk_error(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace(error.to_string()),
+        _ => StoreError::Other(error.to_string()),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Unusable(format!("needs the directory {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc;
+    use std::time::SystemTime;
+
+    use mail::{Address, Envelope, IdGenerator, Origin, Recipient};
+
+    use super::*;
+
+    fn message(id: &QueueId, body: &[u8]) -> Box<Message> {
+        let recipients = vec![Recipient::new(Address::internal("r@x").unwrap())];
+        Box::new(Message {
+            id: id.clone(),
+            envelope: Envelope { recipients, ..Envelope::default() },
+            origin: Origin::Internal,
+            arrival: SystemTime::now(),
+            size: body.len() as u64,
+            checksum: crc32c::crc32c(body),
+            filter: None,
+        })
+    }
+
+    fn record(spool: &Spool, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (done, result) = mpsc::channel();
+        spool.record(changes, Box::new(move |r| done.send(r).unwrap()));
+        result.recv().unwrap()
+    }
+
+    fn add(id: &QueueId, content: Content, body: &[u8]) -> Vec<Change> {
+        vec![Change::Add { message: message(id, body), content, hold: false }]
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = IdGenerator::new(1, false);
+        let (small, large, orphan) =
+            (ids.next(SystemTime::now()), ids.next(SystemTime::now()), ids.next(SystemTime::now()));
+        {
+            let spool = Spool::open(dir.path()).unwrap();
+            record(&spool, add(&small, Content::Inline(b"small\n".to_vec()), b"small\n")).unwrap();
+            spool.bodies().create(&large).unwrap().write_all(b"large\n").unwrap();
+            record(&spool, add(&large, Content::File, b"large\n")).unwrap();
+            spool.bodies().create(&orphan).unwrap().write_all(b"never named").unwrap();
+        }
+        let spool = Spool::open(dir.path()).unwrap();
+        for (id, expected) in [(&small, "small\n"), (&large, "large\n")] {
+            let stored = spool.questions().find(id).unwrap().unwrap();
+            let text = match spool.body(&stored.message, stored.body).unwrap() {
+                Body::Inline(bytes) => String::from_utf8(bytes).unwrap(),
+                Body::File(file) => io::read_to_string(file).unwrap(),
+            };
+            assert_eq!(text, expected);
+        }
+        assert!(!dir.path().join("body").join(orphan.as_str()).exists(), "orphans are swept");
+        record(&spool, vec![Change::Remove { id: large.clone() }]).unwrap();
+        assert!(!dir.path().join("body").join(large.as_str()).exists());
+    }
+
+    #[test]
+    fn a_damaged_body_is_not_delivered() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::open(dir.path()).unwrap();
+        let id = IdGenerator::new(1, false).next(SystemTime::now());
+        spool.bodies().create(&id).unwrap().write_all(b"whole\n").unwrap();
+        record(&spool, add(&id, Content::File, b"whole\n")).unwrap();
+        std::fs::write(dir.path().join("body").join(id.as_str()), b"whale\n").unwrap();
+        let stored = spool.questions().find(&id).unwrap().unwrap();
+        assert!(matches!(spool.body(&stored.message, stored.body), Err(BodyError::Damaged(_))));
+    }
+
+    /// A disk that fails at its n-th operation and ever after, as one that lost its power.
+    struct StoppingDisk(std::sync::atomic::AtomicI64);
+
+    impl StoppingDisk {
+        fn step(&self) -> io::Result<()> {
+            match self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) {
+                left if left > 0 => Ok(()),
+                _ => Err(io::Error::other("power cut")),
+            }
+        }
+    }
+
+    impl Disk for StoppingDisk {
+        fn create(&self, path: &Path) -> io::Result<std::fs::File> {
+            self.step()?;
+            RealDisk.create(path)
+        }
+        fn open(&self, path: &Path) -> io::Result<std::fs::File> {
+            self.step()?;
+            RealDisk.open(path)
+        }
+        fn sync_file(&self, _: &Path) -> io::Result<()> {
+            self.step()
+        }
+        fn sync_directory(&self, _: &Path) -> io::Result<()> {
+            self.step()
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.step()?;
+            RealDisk.remove(path)
+        }
+        fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+            self.step()?;
+            RealDisk.list(path)
+        }
+    }
+
+    #[test]
+    fn whatever_step_the_disk_stops_at_nothing_acknowledged_is_missing() {
+        for steps in 1.. {
+            let dir = tempfile::tempdir().unwrap();
+            let id = IdGenerator::new(1, false).next(SystemTime::now());
+            let acknowledged = {
+                let disk = Arc::new(StoppingDisk(std::sync::atomic::AtomicI64::new(steps)));
+                let spool = Spool::open_on(dir.path(), disk).unwrap();
+                let filled = spool.bodies().create(&id).and_then(|mut file| file.write_all(b"body\n"));
+                filled.is_ok() && record(&spool, add(&id, Content::File, b"body\n")).is_ok()
+            };
+            let spool = Spool::open(dir.path()).unwrap();
+            let found = spool.questions().find(&id).unwrap();
+            assert!(found.is_some() || !acknowledged, "lost after step {steps}");
+            if let Some(stored) = found {
+                assert!(spool.body(&stored.message, stored.body).is_ok(), "half there after step {steps}");
+            }
+            if acknowledged {
+                break;
+            }
+        }
+    }
+}
