@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::frame::{Decoder, FrameError, encode, transmit};
 use crate::message::{Reply, Request};
 
-/// Messages waiting to be written before a caller has to wait itself.
-const WRITE_BACKLOG: usize = 1024;
+/// Calls of the other end that wait to be taken up; then its socket is left unread.
+const UNREAD_CALLS: usize = 1024;
 
 /// Bytes gathered into one system call.
 const GATHER: usize = 256 * 1024;
@@ -72,7 +72,7 @@ impl Outgoing {
 #[derive(Clone)]
 pub struct Link {
     peer: &'static str,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
     waiting: Waiting,
     next_number: Arc<std::sync::atomic::AtomicU64>,
 }
@@ -80,7 +80,7 @@ pub struct Link {
 /// A call as the other end sees it; answering consumes it.
 pub struct Call {
     number: u64,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
 }
 
 /// A request from the other end.
@@ -104,8 +104,9 @@ impl Link {
     ) -> io::Result<(Link, mpsc::Receiver<Result<Incoming, FrameError>>)> {
         socket.set_nonblocking(true)?;
         let socket = Arc::new(tokio::net::UnixStream::from_std(socket)?);
-        let (outgoing, to_write) = mpsc::channel(WRITE_BACKLOG);
-        let (incoming, calls) = mpsc::channel(WRITE_BACKLOG);
+        // No bound of its own: each caller has one call under way, and there is one answer to each call.
+        let (outgoing, to_write) = mpsc::unbounded_channel();
+        let (incoming, calls) = mpsc::channel(UNREAD_CALLS);
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         tokio::spawn(write_all(Arc::clone(&socket), to_write));
         tokio::spawn(read_all(socket, outgoing.clone(), Arc::clone(&waiting), incoming));
@@ -122,7 +123,7 @@ impl Link {
             Some(waiting) => waiting.insert(number, answer),
             None => return Err(LinkError::Lost(self.peer)),
         };
-        if self.outgoing.send(outgoing).await.is_err() {
+        if self.outgoing.send(outgoing).is_err() {
             return Err(LinkError::Lost(self.peer));
         }
         answered.await.map_err(|_| LinkError::Lost(self.peer))
@@ -135,18 +136,14 @@ impl Link {
 }
 
 impl Call {
-    /// Answers. A caller that is gone meanwhile is no error: nobody is left to be told.
-    pub async fn answer(self, reply: Reply, descriptors: Vec<OwnedFd>) {
-        let _ = self.outgoing.send(Outgoing::answer(self.number, reply, descriptors)).await;
-    }
-
-    /// Answers from a thread outside the runtime.
-    pub fn answer_blocking(self, reply: Reply) {
-        let _ = self.outgoing.blocking_send(Outgoing::answer(self.number, reply, Vec::new()));
+    /// Answers; never waits, so that any thread may call it. A caller that is gone meanwhile is no error: nobody is left
+    /// to be told.
+    pub fn answer(self, reply: Reply, descriptors: Vec<OwnedFd>) {
+        let _ = self.outgoing.send(Outgoing::answer(self.number, reply, descriptors));
     }
 }
 
-async fn write_all(socket: Arc<tokio::net::UnixStream>, mut to_write: mpsc::Receiver<Outgoing>) {
+async fn write_all(socket: Arc<tokio::net::UnixStream>, mut to_write: mpsc::UnboundedReceiver<Outgoing>) {
     while let Some(Outgoing { mut bytes, descriptors }) = to_write.recv().await {
         // Frames behind the first are gathered; one that brings descriptors must begin a system call of its own, because
         // they go with its first byte.
@@ -194,7 +191,7 @@ async fn send_bytes(
 
 async fn read_all(
     socket: Arc<tokio::net::UnixStream>,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::UnboundedSender<Outgoing>,
     waiting: Waiting,
     incoming: mpsc::Sender<Result<Incoming, FrameError>>,
 ) {
@@ -209,7 +206,7 @@ async fn read_all(
 
 async fn read_until_end(
     socket: &tokio::net::UnixStream,
-    outgoing: &mpsc::Sender<Outgoing>,
+    outgoing: &mpsc::UnboundedSender<Outgoing>,
     waiting: &Waiting,
     incoming: &mpsc::Sender<Result<Incoming, FrameError>>,
 ) -> Result<(), FrameError> {
@@ -265,7 +262,7 @@ mod tests {
         let echo = |mut calls: mpsc::Receiver<Result<Incoming, FrameError>>, text: &'static str| async move {
             let incoming = calls.recv().await.unwrap().unwrap();
             assert_eq!(incoming.request, Request::Ping);
-            incoming.call.answer(Reply::Failed(text.into()), incoming.descriptors).await;
+            incoming.call.answer(Reply::Failed(text.into()), incoming.descriptors);
             calls
         };
         let file = tempfile::tempfile().unwrap();

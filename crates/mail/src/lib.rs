@@ -8,6 +8,7 @@
 pub mod address;
 pub mod client;
 pub mod date;
+pub mod delivery_line;
 pub mod envelope;
 pub mod header;
 pub mod message;
@@ -16,6 +17,7 @@ pub mod queue_id;
 pub mod reply;
 pub mod status;
 pub mod tls_facts;
+pub mod token;
 pub mod xtext;
 
 pub use address::Address;

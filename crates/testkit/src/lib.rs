@@ -1,2 +1,5 @@
-//! For tests only: a certificate authority, scripted peers, a server in a folder.
+//! For tests, and for the quickstart: a private certificate authority.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // see authority.rs: a test has no other way out
+
+pub mod authority;

@@ -1,0 +1,104 @@
+//! The log line of one recipient's delivery attempt, in the form that pflogsumm and its relatives read.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::envelope::Recipient;
+use crate::outcome::Outcome;
+use crate::queue_id::QueueId;
+
+/// The four parts of `delays=a/b/c/d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// Before the message became active.
+    pub before_queue: Duration,
+    /// In the active queue.
+    pub in_queue: Duration,
+    /// Connection set-up: look-ups, connecting, EHLO, TLS.
+    pub setup: Duration,
+    /// Transmission.
+    pub transmission: Duration,
+}
+
+/// `ID: to=<r>, orig_to=<o>, relay=R, conn_use=N, delay=D, delays=a/b/c/d, tls=may, dsn=2.0.0, status=sent (TEXT)`.
+pub fn delivery_line(
+    id: &QueueId,
+    recipient: &Recipient,
+    outcome: &Outcome,
+    delays: &Delays,
+    connection_uses: u32,
+) -> String {
+    let mut line = format!("{id}: to=<{}>", recipient.address);
+    // Writing to a String can not fail.
+    if !recipient.original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
+        let _ = write!(line, ", orig_to=<{}>", recipient.original);
+    }
+    let _ = write!(line, ", relay={}", outcome.relay);
+    if connection_uses > 1 {
+        let _ = write!(line, ", conn_use={connection_uses}");
+    }
+    let parts = [delays.before_queue, delays.in_queue, delays.setup, delays.transmission];
+    let total = parts.iter().sum();
+    let _ = write!(line, ", delay={}, delays=", seconds(total));
+    let parts: Vec<String> = parts.into_iter().map(seconds).collect();
+    line.push_str(&parts.join("/"));
+    if !outcome.tls.is_empty() {
+        let _ = write!(line, ", tls={}", outcome.tls);
+    }
+    let _ = write!(line, ", dsn={}, status={} ({})", outcome.status, outcome.kind, outcome.text);
+    line
+}
+
+/// Seconds with two significant digits (delay_logging_resolution_limit 2): `0.01`, `0.25`, `3.4`, `120`.
+fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match seconds {
+        s if s < 0.005 => "0".into(),
+        s if s < 1.0 => trimmed(format!("{s:.2}")),
+        s if s < 10.0 => trimmed(format!("{s:.1}")),
+        s => format!("{s:.0}"),
+    }
+}
+
+fn trimmed(text: String) -> String {
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    #[test]
+    fn two_significant_digits() {
+        for (millis, expected) in [
+            (0, "0"),
+            (4, "0"),
+            (12, "0.01"),
+            (250, "0.25"),
+            (500, "0.5"),
+            (1040, "1"),
+            (3449, "3.4"),
+            (12_600, "13"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn the_line() {
+        let id = QueueId::parse("EB0AC9B013C").unwrap();
+        let mut recipient = Recipient::new(Address::internal("r@x").unwrap());
+        let mut outcome = Outcome::sent("mx.x[192.0.2.1]:25", "250 2.0.0 Ok: queued as X");
+        outcome.tls = "may".into();
+        let delays = Delays { setup: Duration::from_millis(20), ..Delays::default() };
+        assert_eq!(
+            delivery_line(&id, &recipient, &outcome, &delays, 1),
+            "EB0AC9B013C: to=<r@x>, relay=mx.x[192.0.2.1]:25, delay=0.02, delays=0/0/0.02/0, tls=may, dsn=2.0.0, \
+             status=sent (250 2.0.0 Ok: queued as X)"
+        );
+        recipient.original = Address::internal("alias@y").unwrap();
+        let line = delivery_line(&id, &recipient, &outcome, &delays, 2);
+        assert!(line.contains("to=<r@x>, orig_to=<alias@y>, relay=mx.x[192.0.2.1]:25, conn_use=2, delay="));
+    }
+}
