@@ -1,0 +1,190 @@
+//! What the session has to know of a message before its content.
+
+use mail::{BodyType, Envelope, Recipient, Return, xtext};
+
+use super::features::Features;
+use super::options::Options;
+
+/// One message for one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Sender and recipients, already rewritten for the outside (`smtp_generic_maps`).
+    pub envelope: Envelope,
+    /// Size on the wire in bytes, for SIZE=. `None` when it is not known yet, as before a conversion to
+    /// quoted-printable; then SIZE= is not sent.
+    pub size: Option<u64>,
+    /// An address or a header needs SMTPUTF8, so that a server without it can not take the message. A message for
+    /// which it was merely requested can.
+    pub needs_smtputf8: bool,
+}
+
+impl Message {
+    /// `MAIL FROM:<...>` with every parameter that the server understands.
+    pub(super) fn mail_command(&self, features: &Features, options: &Options) -> String {
+        let envelope = &self.envelope;
+        let mut line = format!("MAIL FROM:<{}>", envelope.sender.to_external());
+        if let Some(size) = self.size.filter(|_| features.size) {
+            line.push_str(&format!(" SIZE={size}"));
+        }
+        if features.eight_bit_mime {
+            line.push_str(match envelope.body {
+                BodyType::EightBitMime => " BODY=8BITMIME",
+                BodyType::SevenBit => " BODY=7BIT",
+                BodyType::Unspecified => "",
+            });
+        }
+        if features.dsn {
+            if let Some(envid) = envelope.envid.as_ref().filter(|envid| !envid.is_empty()) {
+                line.push_str(&format!(" ENVID={}", xtext::encode(envid.as_bytes())));
+            }
+            // A bounce that comes back over a server without REQUIRETLS must not carry the content.
+            let ret = match envelope.ret {
+                _ if envelope.require_tls && !features.require_tls => Some(Return::Headers),
+                ret => ret,
+            };
+            line.push_str(match ret {
+                Some(Return::Full) => " RET=FULL",
+                Some(Return::Headers) => " RET=HDRS",
+                None => "",
+            });
+        }
+        if features.smtputf8 && envelope.smtputf8 {
+            line.push_str(" SMTPUTF8");
+        }
+        if features.require_tls && envelope.require_tls {
+            line.push_str(" REQUIRETLS");
+        }
+        if options.send_dummy_mail_auth && !features.auth.is_empty() {
+            line.push_str(" AUTH=<>");
+        }
+        line
+    }
+
+    /// `RCPT TO:<...>` likewise. `at` is the recipient's index.
+    pub(super) fn rcpt_command(&self, at: usize, features: &Features) -> String {
+        let recipient = &self.envelope.recipients[at];
+        let mut line = format!("RCPT TO:<{}>", recipient.address.to_external());
+        if !features.dsn {
+            return line;
+        }
+        if let Some(orcpt) = original_recipient(recipient, self.envelope.smtputf8) {
+            line.push_str(" ORCPT=");
+            line.push_str(&orcpt);
+        }
+        let notify = recipient.notify;
+        let words: Vec<_> = [
+            (notify.never, "NEVER"),
+            (notify.success, "SUCCESS"),
+            (notify.failure, "FAILURE"),
+            (notify.delay, "DELAY"),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, word)| wanted.then_some(word))
+        .collect();
+        if !words.is_empty() {
+            line.push_str(" NOTIFY=");
+            line.push_str(&words.join(","));
+        }
+        line
+    }
+}
+
+/// ORCPT as it goes on the wire; made from the original address when the client gave none.
+fn original_recipient(recipient: &Recipient, smtputf8: bool) -> Option<String> {
+    let own = || {
+        let original = &recipient.original;
+        let kind = if smtputf8 && original.needs_smtputf8() { "utf-8" } else { "rfc822" };
+        (!original.is_null()).then(|| format!("{kind};{}", original.to_external()))
+    };
+    let orcpt = recipient.orcpt.clone().filter(|orcpt| !orcpt.is_empty()).or_else(own)?;
+    // RFC 6533 section 3: utf-8 addresses have an escaping of their own.
+    let is_utf8 = orcpt.get(..6).is_some_and(|kind| kind.eq_ignore_ascii_case("utf-8;"));
+    Some(if is_utf8 { unitext(&orcpt) } else { xtext::encode(orcpt.as_bytes()) })
+}
+
+/// `\x{HEX}` for everything but the printable ASCII characters that mean nothing here.
+fn unitext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '+' | '=' | '\\' => out.push_str(&format!("\\x{{{:X}}}", c as u32)),
+            '!'..='~' => out.push(c),
+            c => out.push_str(&format!("\\x{{{:X}}}", c as u32)),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use mail::{Address, Notify};
+
+    use super::*;
+
+    fn all_features() -> Features {
+        Features {
+            size: true,
+            eight_bit_mime: true,
+            dsn: true,
+            smtputf8: true,
+            require_tls: true,
+            auth: vec!["PLAIN".into()],
+            ..Features::default()
+        }
+    }
+
+    fn message() -> Message {
+        let mut recipient = Recipient::new(Address::internal("a b@example.com").unwrap());
+        recipient.orcpt = Some("rfc822;x+y@example.org".into());
+        recipient.notify = Notify { success: true, delay: true, ..Notify::default() };
+        Message {
+            envelope: Envelope {
+                sender: Address::internal("me@example.org").unwrap(),
+                recipients: vec![recipient],
+                body: BodyType::EightBitMime,
+                smtputf8: true,
+                ret: Some(Return::Full),
+                envid: Some("id=1".into()),
+                require_tls: true,
+            },
+            size: Some(99),
+            needs_smtputf8: false,
+        }
+    }
+
+    #[test]
+    fn parameters_are_sent_to_servers_that_know_them() {
+        let options = Options { send_dummy_mail_auth: true, ..Options::default() };
+        let message = message();
+        assert_eq!(
+            message.mail_command(&all_features(), &options),
+            "MAIL FROM:<me@example.org> SIZE=99 BODY=8BITMIME ENVID=id+3D1 RET=FULL SMTPUTF8 REQUIRETLS AUTH=<>"
+        );
+        assert_eq!(
+            message.rcpt_command(0, &all_features()),
+            "RCPT TO:<\"a b\"@example.com> ORCPT=rfc822;x+2By@example.org NOTIFY=SUCCESS,DELAY"
+        );
+        assert_eq!(message.mail_command(&Features::default(), &options), "MAIL FROM:<me@example.org>");
+        assert_eq!(message.rcpt_command(0, &Features::default()), "RCPT TO:<\"a b\"@example.com>");
+    }
+
+    #[test]
+    fn content_does_not_come_back_over_servers_without_requiretls() {
+        let features = Features { dsn: true, ..Features::default() };
+        assert!(message().mail_command(&features, &Options::default()).ends_with(" RET=HDRS"));
+    }
+
+    #[test]
+    fn original_recipients_are_made_and_escaped() {
+        for (original, orcpt, smtputf8, expected) in [
+            ("a@b", None, false, Some("rfc822;a@b")),
+            ("\u{fc}@b", None, true, Some("utf-8;\\x{FC}@b")),
+            ("a@b", Some("utf-8;c+\u{fc}@d"), true, Some("utf-8;c\\x{2B}\\x{FC}@d")),
+            ("", None, false, None),
+        ] {
+            let mut recipient = Recipient::new(Address::internal(original).unwrap());
+            recipient.orcpt = orcpt.map(str::to_owned);
+            assert_eq!(original_recipient(&recipient, smtputf8).as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a service's configuration says to its sessions (postconf(5), the `smtp_` and `lmtp_` parameters).
+
+use crate::server::EhloKeywords;
+
+/// Which of the two protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// EHLO, one reply to a message.
+    Smtp,
+    /// LHLO, one reply to a message for each recipient.
+    Lmtp,
+}
+
+/// The settings of one delivery service. `Default` is what Postfix does with an empty main.cf.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// `smtp_helo_name`.
+    pub helo_name: String,
+    /// `smtp_always_send_ehlo`.
+    pub always_send_ehlo: bool,
+    /// `smtp_never_send_ehlo`.
+    pub never_send_ehlo: bool,
+    /// `smtp_discard_ehlo_keywords`, or what the address map gave for this server.
+    pub discard: EhloKeywords,
+    /// `smtp_skip_5xx_greeting`: a 5xx greeting is a temporary failure.
+    pub skip_5xx_greeting: bool,
+    /// `smtp_skip_quit_response`.
+    pub skip_quit_response: bool,
+    /// `line_length_limit`: longest reply line kept, in bytes.
+    pub line_length_limit: usize,
+    /// `smtp_line_length_limit`: longest content line sent, in bytes; 0 is no limit.
+    pub content_line_limit: usize,
+    /// `smtp_send_dummy_mail_auth`: `AUTH=<>` with MAIL where AUTH is offered.
+    pub send_dummy_mail_auth: bool,
+    /// `smtp_tls_block_early_mail_reply`.
+    pub block_early_mail_reply: bool,
+    /// `myhostname`, when a server that says this name means a mail loop; with the next hop for the text.
+    pub loop_detection: Option<LoopDetection>,
+}
+
+/// How to recognise and report that we talk to ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopDetection {
+    /// `myhostname`.
+    pub hostname: String,
+    /// The next hop, as it is named in the bounce.
+    pub next_hop: String,
+    /// True for the most preferred server, where the loop is certain.
+    pub best_mx: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            protocol: Protocol::Smtp,
+            helo_name: "localhost".into(),
+            always_send_ehlo: true,
+            never_send_ehlo: false,
+            discard: EhloKeywords::default(),
+            skip_5xx_greeting: true,
+            skip_quit_response: true,
+            line_length_limit: 2048,
+            content_line_limit: 998,
+            send_dummy_mail_auth: false,
+            block_early_mail_reply: false,
+            loop_detection: None,
+        }
+    }
+}

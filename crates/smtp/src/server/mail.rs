@@ -1,0 +1,99 @@
+//! MAIL (RFC 5321 section 4.1.1.2) and the transaction that it begins.
+
+use ::mail::{Address, Envelope};
+
+use super::command::Word;
+use super::content::Chunking;
+use super::notice::{Notice, printable};
+use super::parameters::address;
+use super::question::{MailFrom, Pending, Question, Verdict};
+use super::session::{Effect, Session};
+use super::{Step, reply};
+
+/// Everything said since MAIL FROM. RSET, EHLO, STARTTLS, a message's end: each ends the transaction by dropping this
+/// value whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transaction {
+    /// Sender, recipients accepted so far, and what was promised about them.
+    pub envelope: Envelope,
+    /// `SIZE=`, in bytes.
+    pub size: Option<u64>,
+    /// `AUTH=`, as it came; `None` for `<>` as well.
+    pub auth: Option<String>,
+    /// `XVERP`.
+    pub verp: Option<XverpDelimiters>,
+    /// Recipients refused for being too many.
+    pub(super) overshoot: u32,
+}
+
+/// The two delimiters of a VERP sender address (verp(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XverpDelimiters(pub char, pub char);
+
+impl Session {
+    pub(super) fn mail(mut self, words: &[Word]) -> Step {
+        if self.options.helo_required && self.client.helo.is_none() {
+            return self.say(reply::SEND_HELO, Effect::Failed);
+        }
+        if self.transaction.is_some() {
+            return self.say(reply::NESTED_MAIL, Effect::Failed);
+        }
+        if !matches!(self.chunking, Chunking::Idle) {
+            return self.say(reply::MAIL_AFTER_BDAT, Effect::Failed);
+        }
+        if words.len() < 3 || !words[1].text.eq_ignore_ascii_case("from:") {
+            return self.say(reply::SYNTAX_MAIL, Effect::Failed);
+        }
+        let (path, parameters) = (&words[2], &words[3..]);
+        let sender =
+            if path.unclosed { None } else { address(&path.text, self.options.strict_rfc821_envelopes) };
+        let Some(sender) = sender else {
+            self.note_illegal_address("MAIL", path);
+            return self.say(reply::BAD_SENDER, Effect::Failed);
+        };
+        let mut transaction =
+            Transaction { envelope: Envelope { sender, ..Envelope::default() }, ..Transaction::default() };
+        if let Err(refusal) = self.mail_parameters(parameters, &mut transaction) {
+            return self.say(refusal, Effect::Failed);
+        }
+        let limit = self.options.message_size_limit;
+        if limit > 0 && transaction.size.is_some_and(|size| size > limit) {
+            return self.say(reply::SIZE_LIMIT, Effect::Failed);
+        }
+        if transaction.verp.is_some() && transaction.envelope.sender.is_null() {
+            return self.say(reply::VERP_NULL_SENDER, Effect::Failed);
+        }
+        let words = words[2..].iter().map(|word| word.text.clone()).collect();
+        self.ask(MailFrom { transaction, words }, Question::Mail)
+    }
+
+    /// `strict_smtputf8`: must this address have been announced with SMTPUTF8?
+    pub(super) fn needs_smtputf8(&self, address: &Address, smtputf8: bool) -> bool {
+        self.options.strict_smtputf8 && !smtputf8 && address.needs_smtputf8()
+    }
+
+    pub(super) fn note_illegal_address(&mut self, command: &'static str, word: &Word) {
+        // An address that is not even closed is refused without a log line.
+        if !word.unclosed {
+            self.notices.push(Notice::IllegalAddress { command, text: printable(&word.text, usize::MAX) });
+        }
+    }
+}
+
+impl Pending<MailFrom> {
+    /// Begins the transaction, or refuses the sender.
+    pub fn answer(self, verdict: Verdict) -> Step {
+        let Pending { mut session, about: MailFrom { transaction, .. } } = self;
+        let reply = match verdict {
+            Verdict::Accept => reply::SENDER_OK,
+            Verdict::AcceptWith(reply) => reply,
+            Verdict::Refuse(reply) => return session.say(reply, Effect::Failed),
+            Verdict::RefuseAndClose(reply) => return session.say_and_close(reply, None),
+        };
+        if session.needs_smtputf8(&transaction.envelope.sender, transaction.envelope.smtputf8) {
+            return session.say(reply::NEED_SMTPUTF8, Effect::Failed);
+        }
+        session.transaction = Some(transaction);
+        session.say(reply, Effect::Done)
+    }
+}
