@@ -82,11 +82,11 @@ mod tests {
             ("", &[]),
             (" , ,\t", &[]),
             ("a b,c", &["a", "b", "c"]),
-            ("a,{b, c} d", &["a", "{b, c}", "d"]),              // braces protect
-            ("check_x{b c}d e", &["check_x{b c}d", "e"]),        // also within a word
-            ("{a {b, c}} d", &["{a {b, c}}", "d"]),              // and nest
-            ("} a", &["}", "a"]),                                // a stray closing brace is text
-            ("{a b", &["{a b"]),                                 // an unclosed one takes the rest
+            ("a,{b, c} d", &["a", "{b, c}", "d"]), // braces protect
+            ("check_x{b c}d e", &["check_x{b c}d", "e"]), // also within a word
+            ("{a {b, c}} d", &["{a {b, c}}", "d"]), // and nest
+            ("} a", &["}", "a"]),                  // a stray closing brace is text
+            ("{a b", &["{a b"]),                   // an unclosed one takes the rest
             ("inline:{a=b,\n c=d}", &["inline:{a=b,\n c=d}"]),
         ];
         for (text, expected) in rows {

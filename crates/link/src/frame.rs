@@ -149,7 +149,7 @@ pub(crate) fn transmit(
 }
 
 /// Sends one message over a blocking socket, for the commands and for the first moments of a role.
-pub fn send_blocking<T: Serialize>(
+pub(crate) fn send_blocking<T: Serialize>(
     socket: impl AsFd,
     message: &T,
     descriptors: &[BorrowedFd<'_>],
@@ -164,7 +164,7 @@ pub fn send_blocking<T: Serialize>(
 }
 
 /// Receives one message over a blocking socket that carries one message at a time.
-pub fn recv_blocking<T: DeserializeOwned>(socket: impl AsFd) -> Result<(T, Vec<OwnedFd>), FrameError> {
+pub(crate) fn recv_blocking<T: DeserializeOwned>(socket: impl AsFd) -> Result<(T, Vec<OwnedFd>), FrameError> {
     let mut decoder = Decoder::default();
     loop {
         if let Some(found) = decoder.next()? {

@@ -8,6 +8,6 @@ mod frame;
 mod link;
 pub mod message;
 
-pub use frame::{FrameError, MAX_DESCRIPTORS, MAX_FRAME, recv_blocking, send_blocking};
-pub use link::{Call, Incoming, Link, LinkError};
+pub use frame::{FrameError, MAX_DESCRIPTORS, MAX_FRAME};
+pub use link::{Call, Incoming, Link, LinkError, call_blocking};
 pub use message::{Reply, Request, Role};

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::frame::{Decoder, FrameError, encode, transmit};
+use crate::frame::{Decoder, FrameError, encode, recv_blocking, send_blocking, transmit};
 use crate::message::{Reply, Request};
 
 /// Calls of the other end that wait to be taken up; then its socket is left unread.
@@ -40,6 +40,7 @@ enum Envelope {
     Answer { number: u64, reply: Reply },
 }
 
+/// An answer with its descriptors.
 type Answered = (Reply, Vec<OwnedFd>);
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Answered>>>>>;
 
@@ -140,6 +141,24 @@ impl Call {
     /// to be told.
     pub fn answer(self, reply: Reply, descriptors: Vec<OwnedFd>) {
         let _ = self.outgoing.send(Outgoing::answer(self.number, reply, descriptors));
+    }
+}
+
+/// One call over a blocking socket that carries nothing else at the time, for the commands. `number` differs from call to
+/// call.
+pub fn call_blocking(
+    socket: std::os::fd::BorrowedFd<'_>,
+    number: u64,
+    request: Request,
+    descriptors: &[std::os::fd::BorrowedFd<'_>],
+) -> Result<Answered, FrameError> {
+    send_blocking(socket, &Envelope::Call { number, request }, descriptors)?;
+    loop {
+        if let (Envelope::Answer { number: answered, reply }, descriptors) = recv_blocking(socket)?
+            && answered == number
+        {
+            return Ok((reply, descriptors));
+        }
     }
 }
 

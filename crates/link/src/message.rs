@@ -130,8 +130,13 @@ pub enum Reply {
     Kept,
     /// The disk has no room (`queue_minfree`, or the write failed for lack of space). Nothing was kept.
     NoSpace,
-    /// One outcome for each recipient of the [`Delivery`], in its order.
-    Attempted(Vec<Outcome>),
+    /// The attempt is over.
+    Attempted {
+        /// One outcome for each recipient of the [`Delivery`], in its order.
+        outcomes: Vec<Outcome>,
+        /// Set when the destination as a whole could not be used, with the reason: it is left alone for a while then.
+        site_failure: Option<String>,
+    },
     /// A page of the queue.
     Listing {
         /// Messages in order of their ids.

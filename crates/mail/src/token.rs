@@ -125,21 +125,18 @@ pub fn external(tokens: &[Token]) -> String {
     })
 }
 
-/// Joins tokens in internal form: no quotes, and no blanks: what `Address` holds.
+/// Joins tokens in internal form, what `Address` holds: no quotes; blanks where [`external`] has them, so that `a b`
+/// does not become another word.
 pub fn internal(tokens: &[Token]) -> String {
-    let mut out = String::new();
-    for token in tokens {
-        match token {
-            Token::Op(c) => out.push(*c),
-            Token::Atom(word) | Token::Comment(word) | Token::Quoted(word) => out.push_str(word),
-            Token::Literal(inside) => {
-                out.push('[');
-                out.push_str(inside);
-                out.push(']');
-            }
+    join(tokens, |token, out| match token {
+        Token::Op(c) => out.push(*c),
+        Token::Atom(word) | Token::Comment(word) | Token::Quoted(word) => out.push_str(word),
+        Token::Literal(inside) => {
+            out.push('[');
+            out.push_str(inside);
+            out.push(']');
         }
-    }
-    out
+    })
 }
 
 fn join(tokens: &[Token], write: impl Fn(&Token, &mut String)) -> String {

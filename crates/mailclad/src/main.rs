@@ -1,3 +1,31 @@
 //! The program: one binary, started under many names.
+//!
+//! `mailclad COMMAND ...` and a link named COMMAND are the same. Roles are started by master only (`role.rs`).
 
-fn main() {}
+mod commands;
+mod host;
+mod mail_log;
+mod master;
+mod paths;
+#[allow(unsafe_code)]
+mod privilege;
+mod role;
+mod users;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let args: Vec<OsString> = args.collect();
+    if args.first().is_some_and(|first| first == "--role") {
+        return commands::role(&args);
+    }
+    let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match commands::find(&name) {
+        Some(command) => (command.run)(&args),
+        None => commands::mailclad(&args),
+    }
+}

@@ -1,2 +1,21 @@
-//! The role that keeps mail: schedule, back-off, bounces, listings.
+//! The role that keeps mail: it stores what the others bring, decides what is tried when and where, and tells senders what
+//! could not be done. It hears no network byte.
+//!
+//! - `schedule.rs`, `backoff.rs`: pure decisions about order, concurrency and time.
+//! - `active.rs`: a message while it is being delivered, as a table of its recipients.
+//! - `notice.rs`: the text of bounces, delay warnings and delivery reports (RFC 3464).
+//! - `agents.rs`: error, retry and discard.
+//! - `limits.rs`: the parameters of qmgr(8), read once.
+//! - `role.rs`: the one task that owns all of it, fed by events. `commands.rs`: what postqueue and postsuper ask.
 #![forbid(unsafe_code)]
+
+mod active;
+mod agents;
+mod backoff;
+mod commands;
+mod limits;
+mod notice;
+mod role;
+mod schedule;
+
+pub use role::{Start, serve};

@@ -1,2 +1,19 @@
-//! The role that talks to remote servers: the smtp and lmtp clients.
+//! The role that talks to remote servers: smtp(8) and lmtp(8).
+//!
+//! - `role.rs`: what master and queue say. `service.rs`: a delivery service of master.cf, its settings read once.
+//! - `next_hop.rs`: what a next hop means. `servers.rs`: the addresses to try, in order (RFC 5321 section 5).
+//! - `attempt.rs`: one delivery over as many of them as it takes. `session.rs`: one connection.
+//! - `wish.rs`: what is asked of TLS for a destination.
+//!
+//! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
 #![forbid(unsafe_code)]
+
+mod attempt;
+mod next_hop;
+mod role;
+mod servers;
+mod service;
+mod session;
+mod wish;
+
+pub use role::{Prepared, prepare, serve};

@@ -75,6 +75,8 @@ pub fn decide(wish: &Wish, offer: Offer) -> Result<Plan, Unmet> {
 pub struct Admitted {
     /// The delivery line's `tls=` field: level, or `may:none` when it went in the clear.
     feature: String,
+    /// What was proved; `None` in the clear.
+    facts: Option<mail::TlsFacts>,
 }
 
 impl Admitted {
@@ -82,14 +84,19 @@ impl Admitted {
     pub fn feature(&self) -> &str {
         &self.feature
     }
+
+    /// Was this proof given for a connection with these facts?
+    pub fn covers(&self, facts: Option<&mail::TlsFacts>) -> bool {
+        self.facts.as_ref() == facts
+    }
 }
 
 /// Admits a connection in the clear, when the decision was for it, or when the server refused STARTTLS and the wish is
 /// opportunistic.
 pub fn admit_plaintext(wish: &Wish) -> Result<Admitted, Unmet> {
     match wish.level {
-        ClientLevel::None => Ok(Admitted { feature: "none".into() }),
-        ClientLevel::May => Ok(Admitted { feature: "may:none".into() }),
+        ClientLevel::None => Ok(Admitted { feature: "none".into(), facts: None }),
+        ClientLevel::May => Ok(Admitted { feature: "may:none".into(), facts: None }),
         _ => Err(Unmet::NotOffered),
     }
 }
@@ -116,7 +123,8 @@ pub fn admit_tls(wish: &Wish, mut facts: mail::TlsFacts) -> (mail::TlsFacts, Res
     if wish.level.must_authenticate() {
         facts.trust = Trust::Verified;
     }
-    (facts, Ok(Admitted { feature: wish.level.name().into() }))
+    let admitted = Admitted { feature: wish.level.name().into(), facts: Some(facts.clone()) };
+    (facts, Ok(admitted))
 }
 
 #[cfg(test)]

@@ -1,20 +1,59 @@
-//! bounce(8), defer(8), trace(8): what main.cf can say (postconf(5)).
+//! Bounces, delay notices and reports to the postmaster (bounce(5), bounce(8)).
 
 use crate::param::params;
 
-params! { bounce, "bounce(8), defer(8), trace(8)";
-    /// See postconf(5), `2bounce_notice_recipient`.
-    _2bounce_notice_recipient as "2bounce_notice_recipient": Text(min: 1) = "postmaster", Planned("not built yet");
+params! { bounce, "Bounces";
+    /// Who gets the notices about bounces that can not be delivered.
+    _2bounce_notice_recipient as "2bounce_notice_recipient": Text(min: 1) = "postmaster", Works;
 
-    /// See postconf(5), `bounce_size_limit`.
-    bounce_size_limit: Int(min: 1) = "50000", Planned("not built yet");
+    /// Whether bounce log files also have the lines that Postfix 2.0 can read.
+    backwards_bounce_logfile_compatibility: Bool = "yes", Accepted("the queue is a database; there are no bounce log files");
 
-    /// See postconf(5), `bounce_template_file`.
-    bounce_template_file: Text = "", Planned("not built yet");
+    /// Who gets the copies of undeliverable mail notices that `notify_classes` asks for.
+    bounce_notice_recipient: Text(min: 1) = "postmaster", Works;
 
-    /// See postconf(5), `delay_notice_recipient`.
-    delay_notice_recipient: Text(min: 1) = "postmaster", Planned("not built yet");
+    /// How long a bounce message is tried before it is given up.
+    bounce_queue_lifetime: Time(unit: 'd', max: 8640000) = "5d", Works;
 
-    /// See postconf(5), `enable_threaded_bounces`.
-    enable_threaded_bounces: NBool = "no", Planned("not built yet");
+    /// How much of the original message is returned with a bounce, in bytes.
+    bounce_size_limit: Int(min: 1) = "50000", Works;
+
+    /// A file with the administrator's own texts for bounces.
+    bounce_template_file: Text = "", Planned("this part of bounces is not built yet");
+
+    /// Whether the sender is told when delayed mail is delivered after all.
+    confirm_delay_cleared: Bool = "no", Planned("this part of the scheduler is not built yet");
+
+    /// A table that replaces the status code and text of deliveries.
+    default_delivery_status_filter: Text(form: Table) = "", Planned("delivery status filters are not built yet");
+
+    /// The two letters that VERP puts into sender addresses.
+    default_verp_delimiters: Text(min: 2, max: 2) = "+=", Planned("VERP is not built yet");
+
+    /// Who gets the copies of delay notices that `notify_classes` asks for.
+    delay_notice_recipient: Text(min: 1) = "postmaster", Works;
+
+    /// After what time the sender is told of a delay; 0 for never.
+    delay_warning_time: Time(unit: 'h') = "0h", Works;
+
+    /// Whether mail with VERP senders gets one bounce for all recipients.
+    disable_verp_bounces: Bool = "no", Planned("VERP is not built yet");
+
+    /// The sender of mail that must never bounce.
+    double_bounce_sender: Text(min: 1) = "double-bounce", Works;
+
+    /// Who gets mail that is addressed to nobody.
+    empty_address_recipient: Text(min: 1) = "MAILER-DAEMON", Works;
+
+    /// Whether bounces refer to the original message, so that mail programs show them together.
+    enable_threaded_bounces: NBool = "no", Planned("this part of bounces is not built yet");
+
+    /// Who gets notices of problems that are no fault of a message.
+    error_notice_recipient: Text(min: 1) = "postmaster", Works;
+
+    /// Which problems the postmaster is told of.
+    notify_classes: Text(form: SetOf(&["bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"])) = "resource, software", Works;
+
+    /// The letters that may be VERP delimiters.
+    verp_delimiter_filter: Text(min: 1) = "-=+", Planned("VERP is not built yet");
 }

@@ -1,149 +1,164 @@
-//! cleanup(8): what main.cf can say (postconf(5)).
+//! What happens to a message before it is queued: cleanup(8), canonical(5), virtual(5), header_checks(5).
 
 use crate::param::params;
 
-params! { cleanup, "cleanup(8)";
-    /// See postconf(5), `always_add_missing_headers`.
-    always_add_missing_headers: Bool = "no", Planned("not built yet");
+params! { cleanup, "Cleanup";
+    /// Whether missing From:, To:, Date: and Message-ID: headers are added to all mail, not only local.
+    always_add_missing_headers: Bool = "no", Works;
 
-    /// See postconf(5), `always_bcc`.
-    always_bcc: Text = "", Planned("not built yet");
+    /// An address that gets a copy of every message that is received.
+    always_bcc: Text = "", Works;
 
-    /// See postconf(5), `body_checks`.
-    body_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables that look at each line of a message body.
+    body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `body_checks_size_limit`.
-    body_checks_size_limit: Int = "51200", Planned("not built yet");
+    /// How much of each body segment the body checks see, in bytes.
+    body_checks_size_limit: Int = "51200", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `canonical_classes`.
-    canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"])) = "envelope_sender, envelope_recipient, header_sender, header_recipient", Planned("not built yet");
+    /// Which addresses canonical_maps rewrites.
+    canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"])) = "envelope_sender, envelope_recipient, header_sender, header_recipient", Works;
 
-    /// See postconf(5), `cleanup_replace_stray_cr_lf`.
-    cleanup_replace_stray_cr_lf: Bool = "yes", Planned("not built yet");
+    /// Tables that rewrite addresses in envelope and headers.
+    canonical_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `default_verp_delimiters`.
-    default_verp_delimiters: Text(min: 2, max: 2) = "+=", Planned("not built yet");
+    /// Whether carriage returns and line feeds that end no line become blanks.
+    cleanup_replace_stray_cr_lf: Bool = "yes", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `delay_warning_time`.
-    delay_warning_time: Time(unit: 'h') = "0h", Planned("not built yet");
+    /// The `transport:destination` of a filter through which all mail goes after it was queued.
+    content_filter: Text = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `detect_8bit_encoding_header`.
-    detect_8bit_encoding_header: Bool = "yes", Planned("not built yet");
+    /// Whether Content-Transfer-Encoding: headers tell that a body has eight bits.
+    detect_8bit_encoding_header: Bool = "yes", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `disable_mime_input_processing`.
-    disable_mime_input_processing: Bool = "no", Planned("not built yet");
+    /// Whether MIME structure is left alone when mail is received.
+    disable_mime_input_processing: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `disable_mime_output_conversion`.
-    disable_mime_output_conversion: Bool = "no", Planned("not built yet");
+    /// Whether 8-bit mail is sent as it is to servers that did not offer 8BITMIME.
+    disable_mime_output_conversion: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `disable_verp_bounces`.
-    disable_verp_bounces: Bool = "no", Planned("not built yet");
+    /// How many recipient addresses are remembered to find duplicates.
+    duplicate_filter_limit: Int = "1000", Works;
 
-    /// See postconf(5), `duplicate_filter_limit`.
-    duplicate_filter_limit: Int = "1000", Planned("not built yet");
+    /// Whether the address before rewriting is recorded as original recipient.
+    enable_original_recipient: Bool = "yes", Works;
 
-    /// See postconf(5), `empty_address_recipient`.
-    empty_address_recipient: Text(min: 1) = "MAILER-DAEMON", Planned("not built yet");
+    /// Whether 8-bit mail is converted to 7 bits when it is received.
+    force_mime_input_conversion: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `force_mime_input_conversion`.
-    force_mime_input_conversion: Bool = "no", Planned("not built yet");
+    /// The character set of a sender's full name that is not ASCII.
+    full_name_encoding_charset: Text(min: 1) = "utf-8", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `full_name_encoding_charset`.
-    full_name_encoding_charset: Text(min: 1) = "utf-8", Planned("not built yet");
+    /// How many address parts of one header are parsed.
+    header_address_token_limit: Int(min: 1) = "10240", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `header_address_token_limit`.
-    header_address_token_limit: Int(min: 1) = "10240", Planned("not built yet");
+    /// Tables that look at each header of a message.
+    header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `header_checks`.
-    header_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// How a From: header that Postfix makes shows the full name.
+    header_from_format: Text(min: 1, form: OneOf(&["standard", "obsolete"])) = "standard", Works;
 
-    /// See postconf(5), `header_size_limit`.
-    header_size_limit: Int(min: 1) = "102400", Planned("not built yet");
+    /// How much of one header is kept, in bytes.
+    header_size_limit: Int(min: 1) = "102400", Works;
 
-    /// See postconf(5), `hopcount_limit`.
-    hopcount_limit: Int(min: 1) = "50", Planned("not built yet");
+    /// How many Received: headers a message may have before it counts as looping.
+    hopcount_limit: Int(min: 1) = "50", Works;
 
-    /// See postconf(5), `masquerade_classes`.
-    masquerade_classes: Text(form: SetOf(&["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"])) = "envelope_sender, header_sender, header_recipient", Planned("not built yet");
+    /// Which mail that Postfix makes itself goes through content inspection.
+    internal_mail_filter_classes: Text(form: SetOf(&["notify", "bounce"])) = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `masquerade_domains`.
-    masquerade_domains: Text(form: List) = "", Planned("not built yet");
+    /// Clients whose headers are rewritten as local ones are.
+    local_header_rewrite_clients: Text(form: List) = "permit_inet_interfaces", Works;
 
-    /// See postconf(5), `masquerade_exceptions`.
-    masquerade_exceptions: Text(form: List) = "", Planned("not built yet");
+    /// Which addresses are masqueraded.
+    masquerade_classes: Text(form: SetOf(&["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"])) = "envelope_sender, header_sender, header_recipient", Works;
 
-    /// See postconf(5), `message_drop_headers`.
-    message_drop_headers: Text(form: List) = "bcc, content-length, resent-bcc, return-path", Planned("not built yet");
+    /// Domains whose subdomains are cut off.
+    masquerade_domains: Text(form: List) = "", Works;
 
-    /// See postconf(5), `message_reject_characters`.
-    message_reject_characters: Text = "", Planned("not built yet");
+    /// User names whose addresses are not masqueraded.
+    masquerade_exceptions: Text(form: List) = "", Works;
 
-    /// See postconf(5), `message_strip_characters`.
-    message_strip_characters: Text = "", Planned("not built yet");
+    /// Headers that are removed from received mail.
+    message_drop_headers: Text(form: List) = "bcc, content-length, resent-bcc, return-path", Works;
 
-    /// See postconf(5), `mime_boundary_length_limit`.
-    mime_boundary_length_limit: Int(min: 1) = "2048", Planned("not built yet");
+    /// Characters that make mail be refused.
+    message_reject_characters: Text = "", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `mime_header_checks`.
-    mime_header_checks: Text(form: Tables) = "$header_checks", Planned("not built yet");
+    /// Characters that are removed from mail.
+    message_strip_characters: Text = "", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `mime_nesting_limit`.
-    mime_nesting_limit: Int(min: 1) = "100", Planned("not built yet");
+    /// How many letters of a MIME boundary count.
+    mime_boundary_length_limit: Int(min: 1) = "2048", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `nested_header_checks`.
-    nested_header_checks: Text(form: Tables) = "$header_checks", Planned("not built yet");
+    /// Header checks for headers of MIME parts; by default `header_checks`.
+    mime_header_checks: Text(form: Tables) = "$header_checks", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `non_empty_end_of_header_action`.
-    non_empty_end_of_header_action: Text(min: 1, form: OneOf(&["fix_quietly", "add_header", "reject"])) = "fix_quietly", Planned("not built yet");
+    /// How deep MIME parts may nest.
+    mime_nesting_limit: Int(min: 1) = "100", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `propagate_unmatched_extensions`.
-    propagate_unmatched_extensions: Text(form: SetOf(&["canonical", "virtual", "alias", "forward", "include", "generic"])) = "canonical, virtual", Planned("not built yet");
+    /// Header checks for headers of attached messages; by default `header_checks`.
+    nested_header_checks: Text(form: Tables) = "$header_checks", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `queue_file_attribute_count_limit`.
-    queue_file_attribute_count_limit: Int(min: 1) = "100", Planned("not built yet");
+    /// What happens to text after the headers that is no header and no empty line.
+    non_empty_end_of_header_action: Text(min: 1, form: OneOf(&["fix_quietly", "add_header", "reject"])) = "fix_quietly", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `recipient_bcc_maps`.
-    recipient_bcc_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Which tables copy an address extension from the key to the result.
+    propagate_unmatched_extensions: Text(form: SetOf(&["canonical", "virtual", "alias", "forward", "include", "generic"])) = "canonical, virtual", Works;
 
-    /// See postconf(5), `recipient_canonical_classes`.
-    recipient_canonical_classes: Text(min: 1, form: SetOf(&["envelope_recipient", "header_recipient"])) = "envelope_recipient, header_recipient", Planned("not built yet");
+    /// How many attributes a message may have.
+    queue_file_attribute_count_limit: Int(min: 1) = "100", Accepted("the queue is a database; attributes are columns");
 
-    /// See postconf(5), `remote_header_rewrite_domain`.
-    remote_header_rewrite_domain: Text = "", Planned("not built yet");
+    /// Which steps of receiving mail are left out.
+    receive_override_options: Text(form: SetOf(&["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"])) = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `sender_bcc_maps`.
-    sender_bcc_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with an address that gets a copy of each recipient's mail.
+    recipient_bcc_maps: Text(form: Tables) = "", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `sender_canonical_classes`.
-    sender_canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "header_sender"])) = "envelope_sender, header_sender", Planned("not built yet");
+    /// Which recipient addresses `recipient_canonical_maps` rewrites.
+    recipient_canonical_classes: Text(min: 1, form: SetOf(&["envelope_recipient", "header_recipient"])) = "envelope_recipient, header_recipient", Works;
 
-    /// See postconf(5), `smtputf8_autodetect_classes`.
-    smtputf8_autodetect_classes: Text(min: 1, form: SetOf(&["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"])) = "sendmail, verify", Planned("not built yet");
+    /// As `canonical_maps`, for recipient addresses.
+    recipient_canonical_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `strict_7bit_headers`.
-    strict_7bit_headers: Bool = "no", Planned("not built yet");
+    /// The domain that completes addresses in headers of remote mail; empty leaves these alone.
+    remote_header_rewrite_domain: Text = "", Works;
 
-    /// See postconf(5), `strict_8bitmime`.
-    strict_8bitmime: Bool = "no", Planned("not built yet");
+    /// Tables with an address that gets a copy of each sender's mail.
+    sender_bcc_maps: Text(form: Tables) = "", Planned("this step of cleanup is not built yet");
 
-    /// See postconf(5), `strict_8bitmime_body`.
-    strict_8bitmime_body: Bool = "no", Planned("not built yet");
+    /// Which sender addresses `sender_canonical_maps` rewrites.
+    sender_canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "header_sender"])) = "envelope_sender, header_sender", Works;
 
-    /// See postconf(5), `strict_mime_encoding_domain`.
-    strict_mime_encoding_domain: Bool = "no", Planned("not built yet");
+    /// As `canonical_maps`, for sender addresses.
+    sender_canonical_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `undisclosed_recipients_header`.
-    undisclosed_recipients_header: Text = "", Planned("not built yet");
+    /// Which mail is looked through for addresses that need SMTPUTF8.
+    smtputf8_autodetect_classes: Text(min: 1, form: SetOf(&["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"])) = "sendmail, verify", Planned("it is not built yet");
 
-    /// See postconf(5), `verp_delimiter_filter`.
-    verp_delimiter_filter: Text(min: 1) = "-=+", Planned("not built yet");
+    /// Whether headers with 8-bit text are refused.
+    strict_7bit_headers: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `virtual_alias_address_length_limit`.
-    virtual_alias_address_length_limit: Int(min: 1) = "1000", Planned("not built yet");
+    /// Whether both of the 8-bit checks are on.
+    strict_8bitmime: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `virtual_alias_expansion_limit`.
-    virtual_alias_expansion_limit: Int(min: 1) = "1000", Planned("not built yet");
+    /// Whether 8-bit bodies without matching MIME headers are refused.
+    strict_8bitmime_body: Bool = "no", Planned("MIME structure is not looked at yet");
 
-    /// See postconf(5), `virtual_alias_recursion_limit`.
-    virtual_alias_recursion_limit: Int(min: 1) = "1000", Planned("not built yet");
+    /// Whether wrong encodings of MIME multipart and message types are refused.
+    strict_mime_encoding_domain: Bool = "no", Planned("MIME structure is not looked at yet");
+
+    /// The header that stands for To: when a message has none; empty for none.
+    undisclosed_recipients_header: Text = "", Works;
+
+    /// How long an address may become in virtual alias expansion.
+    virtual_alias_address_length_limit: Int(min: 1) = "1000", Works;
+
+    /// How many addresses one recipient may become.
+    virtual_alias_expansion_limit: Int(min: 1) = "1000", Works;
+
+    /// Tables that replace recipients of any domain by others.
+    virtual_alias_maps: Text(form: Tables) = "$virtual_maps", Works;
+
+    /// How many times in a row virtual aliases are followed.
+    virtual_alias_recursion_limit: Int(min: 1) = "1000", Works;
 }

@@ -1,47 +1,50 @@
-//! Commands: what main.cf can say (postconf(5)).
+//! Commands, and who may use them: sendmail(1), postqueue(1), postmulti(1), flush(8).
 
 use crate::param::params;
 
 params! { commands, "Commands";
-    /// See postconf(5), `authorized_flush_users`.
-    authorized_flush_users: Text(form: List) = "static:anyone", Planned("not built yet");
+    /// Who may flush the queue.
+    authorized_flush_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
 
-    /// See postconf(5), `authorized_mailq_users`.
-    authorized_mailq_users: Text(form: List) = "static:anyone", Planned("not built yet");
+    /// Who may see the queue.
+    authorized_mailq_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
 
-    /// See postconf(5), `authorized_submit_users`.
-    authorized_submit_users: Text(form: List) = "static:anyone", Planned("not built yet");
+    /// Who may submit mail with sendmail(1).
+    authorized_submit_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
 
-    /// See postconf(5), `fast_flush_domains`.
-    fast_flush_domains: Text(form: List) = "$relay_domains", Planned("not built yet");
+    /// Domains whose waiting mail ETRN can ask for.
+    fast_flush_domains: Text(form: List) = "$relay_domains", Works;
 
-    /// See postconf(5), `fast_flush_purge_time`.
-    fast_flush_purge_time: Time(unit: 'd', min: 1) = "7d", Planned("not built yet");
+    /// After what time an empty record of a domain's waiting mail is removed.
+    fast_flush_purge_time: Time(unit: 'd', min: 1) = "7d", Planned("flushing by domain is not built yet");
 
-    /// See postconf(5), `fast_flush_refresh_time`.
-    fast_flush_refresh_time: Time(unit: 'h', min: 1) = "12h", Planned("not built yet");
+    /// After what time an unused record is brought up to date.
+    fast_flush_refresh_time: Time(unit: 'h', min: 1) = "12h", Planned("flushing by domain is not built yet");
 
-    /// See postconf(5), `multi_instance_enable`.
-    multi_instance_enable: Bool = "no", Planned("not built yet");
+    /// Whether postmulti(1) starts this instance.
+    multi_instance_enable: Bool = "no", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `multi_instance_group`.
-    multi_instance_group: Text = "", Planned("not built yet");
+    /// The group of instances that this one belongs to.
+    multi_instance_group: Text = "", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `multi_instance_name`.
-    multi_instance_name: Text = "", Planned("not built yet");
+    /// The name of this instance.
+    multi_instance_name: Text = "", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `multi_instance_wrapper`.
-    multi_instance_wrapper: Text = "", Planned("not built yet");
+    /// The command that postfix(1) leaves its work to when there are more instances.
+    multi_instance_wrapper: Text = "", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `postmulti_control_commands`.
-    postmulti_control_commands: Text = "reload flush", Planned("not built yet");
+    /// Commands of postmulti(1) for each enabled instance.
+    postmulti_control_commands: Text = "reload flush", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `postmulti_start_commands`.
-    postmulti_start_commands: Text = "start", Planned("not built yet");
+    /// Commands of postmulti(1) that start instances.
+    postmulti_start_commands: Text = "start", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `postmulti_stop_commands`.
-    postmulti_stop_commands: Text = "stop abort drain quick-stop", Planned("not built yet");
+    /// Commands of postmulti(1) that stop instances.
+    postmulti_stop_commands: Text = "stop abort drain quick-stop", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `sendmail_fix_line_endings`.
-    sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Planned("not built yet");
+    /// Whether sendmail(1) takes CRLF for a line end.
+    sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Planned("it is not built yet");
+
+    /// The group of the commands that submit mail and control the queue.
+    setgid_group: Text(min: 1) = "postdrop", Works;
 }

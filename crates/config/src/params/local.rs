@@ -1,92 +1,104 @@
-//! local(8): what main.cf can say (postconf(5)).
+//! Delivery to the users of this machine: local(8), aliases(5).
 
 use crate::param::params;
 
-params! { local, "local(8)";
-    /// See postconf(5), `allow_mail_to_commands`.
-    allow_mail_to_commands: Text(form: SetOf(&["alias", "forward", "include"])) = "alias, forward", Planned("not built yet");
+params! { local, "Local delivery";
+    /// The alias tables that newaliases(1) builds.
+    alias_database: Text(form: Tables) = "$default_database_type:/etc/aliases", Works;
 
-    /// See postconf(5), `allow_mail_to_files`.
-    allow_mail_to_files: Text(form: SetOf(&["alias", "forward", "include"])) = "alias, forward", Planned("not built yet");
+    /// The alias tables that local(8) uses.
+    alias_maps: Text(form: Tables) = "$default_database_type:/etc/aliases", Works;
 
-    /// See postconf(5), `biff`.
-    biff: Bool = "yes", Planned("not built yet");
+    /// Where `|command` destinations are admitted: alias, forward, include.
+    allow_mail_to_commands: Text(form: SetOf(&["alias", "forward", "include"])) = "alias, forward", Works;
 
-    /// See postconf(5), `command_execution_directory`.
-    command_execution_directory: Raw = "", Planned("not built yet");
+    /// Where `/file/name` destinations are admitted: alias, forward, include.
+    allow_mail_to_files: Text(form: SetOf(&["alias", "forward", "include"])) = "alias, forward", Works;
 
-    /// See postconf(5), `command_expansion_filter`.
-    command_expansion_filter: Text(min: 1, form: Table) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Planned("not built yet");
+    /// Whether local(8) tells the comsat service of new mail.
+    biff: Bool = "yes", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `command_time_limit`.
-    command_time_limit: Time(min: 1) = "1000s", Planned("not built yet");
+    /// The directory in which local(8) runs commands.
+    command_execution_directory: Raw = "", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `execution_directory_expansion_filter`.
-    execution_directory_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Planned("not built yet");
+    /// The letters that may come through in `$name` expansions of `mailbox_command`.
+    command_expansion_filter: Text(min: 1, form: Table) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Works;
 
-    /// See postconf(5), `expand_owner_alias`.
-    expand_owner_alias: Bool = "no", Planned("not built yet");
+    /// How long a command may take that delivers mail.
+    command_time_limit: Time(min: 1) = "1000s", Works;
 
-    /// See postconf(5), `fallback_transport`.
-    fallback_transport: Text(form: Transport) = "", Planned("not built yet");
+    /// The user whose rights local(8) takes for commands and files without an owner.
+    default_privs: Text(min: 1) = "nobody", Works;
 
-    /// See postconf(5), `fallback_transport_maps`.
-    fallback_transport_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// The letters that may come through in `$name` expansions of `command_execution_directory`.
+    execution_directory_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Planned("this filter is not built yet");
 
-    /// See postconf(5), `forward_expansion_filter`.
-    forward_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Planned("not built yet");
+    /// Whether the sender of a list is what `owner-list` is an alias for, instead of its name.
+    expand_owner_alias: Bool = "no", Works;
 
-    /// See postconf(5), `forward_path`.
-    forward_path: Raw = "$home/.forward${recipient_delimiter}${extension}, $home/.forward", Planned("not built yet");
+    /// The transport for recipients that are neither aliases nor users.
+    fallback_transport: Text(form: Transport) = "", Works;
 
-    /// See postconf(5), `frozen_delivered_to`.
-    frozen_delivered_to: Bool = "yes", Planned("not built yet");
+    /// As `fallback_transport`, for each recipient.
+    fallback_transport_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `home_mailbox`.
-    home_mailbox: Text = "", Planned("not built yet");
+    /// The letters that may come through in `$name` expansions of `forward_path`.
+    forward_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Works;
 
-    /// See postconf(5), `local_command_shell`.
-    local_command_shell: Text = "", Planned("not built yet");
+    /// Where local(8) looks for `.forward` files.
+    forward_path: Raw = "$home/.forward${recipient_delimiter}${extension}, $home/.forward", Works;
 
-    /// See postconf(5), `local_delivery_status_filter`.
-    local_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("not built yet");
+    /// Whether the Delivered-To: address stays the same while aliases and `.forward` are followed.
+    frozen_delivered_to: Bool = "yes", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `luser_relay`.
-    luser_relay: Raw = "", Planned("not built yet");
+    /// The mailbox of each user, relative to the home directory; with `/` at the end a Maildir.
+    home_mailbox: Text = "", Works;
 
-    /// See postconf(5), `mail_spool_directory`.
-    mail_spool_directory: Text(form: Directory) = "/var/mail", Planned("not built yet");
+    /// The shell that runs commands of local(8); empty for none unless a command needs it.
+    local_command_shell: Text = "", Works;
 
-    /// See postconf(5), `mailbox_command`.
-    mailbox_command: Raw = "", Planned("not built yet");
+    /// As `default_delivery_status_filter`, for local(8).
+    local_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 
-    /// See postconf(5), `mailbox_command_maps`.
-    mailbox_command_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables of all local recipients; smtpd(8) rejects others. Empty to accept all.
+    local_recipient_maps: Text(form: Tables) = "proxy:unix:passwd.byname $alias_maps", Works;
 
-    /// See postconf(5), `mailbox_delivery_lock`.
-    mailbox_delivery_lock: Text(min: 1, form: SetOf(&["fcntl", "flock", "dotlock"])) = "fcntl, dotlock", Planned("not built yet");
+    /// Where mail for unknown local users goes.
+    luser_relay: Raw = "", Works;
 
-    /// See postconf(5), `mailbox_size_limit`.
-    mailbox_size_limit: Long = "51200000", Planned("not built yet");
+    /// Where mailboxes are when `home_mailbox` says nothing.
+    mail_spool_directory: Text(form: Directory) = "/var/mail", Works;
 
-    /// See postconf(5), `mailbox_transport`.
-    mailbox_transport: Text(form: Transport) = "", Planned("not built yet");
+    /// The command that delivers to local mailboxes.
+    mailbox_command: Raw = "", Works;
 
-    /// See postconf(5), `mailbox_transport_maps`.
-    mailbox_transport_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// As `mailbox_command`, for each recipient.
+    mailbox_command_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `prepend_delivered_header`.
-    prepend_delivered_header: Text(form: SetOf(&["command", "file", "forward"])) = "command, file, forward", Planned("not built yet");
+    /// How large a local mailbox file may become, in bytes; 0 for no limit.
+    mailbox_size_limit: Long = "51200000", Works;
 
-    /// See postconf(5), `require_home_directory`.
-    require_home_directory: Bool = "no", Planned("not built yet");
+    /// The transport that delivers to all local mailboxes.
+    mailbox_transport: Text(form: Transport) = "", Works;
 
-    /// See postconf(5), `reset_owner_alias`.
-    reset_owner_alias: Bool = "no", Planned("not built yet");
+    /// As `mailbox_transport`, for each recipient.
+    mailbox_transport_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
 
-    /// See postconf(5), `strict_mailbox_ownership`.
-    strict_mailbox_ownership: Bool = "yes", Planned("not built yet");
+    /// Whether `owner-x` and `x-request` are not split at the recipient delimiter.
+    owner_request_special: Bool = "yes", Works;
 
-    /// See postconf(5), `sun_mailtool_compatibility`.
-    sun_mailtool_compatibility: Bool = "no", Planned("not built yet");
+    /// Where local(8) adds a Delivered-To: header: command, file, forward.
+    prepend_delivered_header: Text(form: SetOf(&["command", "file", "forward"])) = "command, file, forward", Works;
+
+    /// The letters that separate a user name from its extension.
+    recipient_delimiter: Text = "", Works;
+
+    /// Whether local(8) waits until a recipient's home directory exists.
+    require_home_directory: Bool = "no", Planned("this part of local delivery is not built yet");
+
+    /// Whether an alias within a list with owner gets its own owner as sender.
+    reset_owner_alias: Bool = "no", Works;
+
+    /// Whether mail waits when a mailbox does not belong to its user.
+    strict_mailbox_ownership: Bool = "yes", Works;
 }

@@ -1,38 +1,47 @@
-//! Logging: what main.cf can say (postconf(5)).
+//! The log: postlogd(8), syslogd(8).
 
 use crate::param::params;
 
-params! { logging, "Logging";
-    /// See postconf(5), `delay_logging_resolution_limit`.
-    delay_logging_resolution_limit: Int(max: 6) = "2", Planned("not built yet");
+params! { logging, "Log";
+    /// How much more is logged for the peers of `debug_peer_list`.
+    debug_peer_level: Int(min: 1) = "2", Planned("it is not built yet");
 
-    /// See postconf(5), `info_log_address_format`.
-    info_log_address_format: Text(min: 1, form: OneOf(&["external", "internal"])) = "external", Planned("not built yet");
+    /// Hosts and networks for which more is logged.
+    debug_peer_list: Text(form: Patterns) = "", Planned("it is not built yet");
 
-    /// See postconf(5), `maillog_file`.
-    maillog_file: Text = "", Planned("not built yet");
+    /// The command that is run when a service has the option `-D`.
+    debugger_command: Text(min: 1) = "", Accepted("a debugger is attached to a process from outside");
 
-    /// See postconf(5), `maillog_file_compressor`.
-    maillog_file_compressor: Text(min: 1) = "gzip", Planned("not built yet");
+    /// How many digits after the point delays have in the log.
+    delay_logging_resolution_limit: Int(max: 6) = "2", Works;
 
-    /// See postconf(5), `maillog_file_permissions`.
-    maillog_file_permissions: Text(min: 1, form: OneOf(&["600", "640", "644"])) = "0600", Planned("not built yet");
+    /// Whether likely mistakes are warned about.
+    helpful_warnings: Bool = "yes", Planned("it is not built yet");
 
-    /// See postconf(5), `maillog_file_prefixes`.
-    maillog_file_prefixes: Text(min: 1, form: List) = "/var, /dev/stdout", Planned("not built yet");
+    /// Whether addresses in the log have quotes where mail commands need them.
+    info_log_address_format: Text(min: 1, form: OneOf(&["external", "internal"])) = "external", Planned("it is not built yet");
 
-    /// See postconf(5), `maillog_file_rotate_suffix`.
-    maillog_file_rotate_suffix: Text(min: 1) = "%Y%m%d-%H%M%S", Planned("not built yet");
+    /// The file, or `/dev/stdout`, for the log instead of syslog.
+    maillog_file: Text = "", Works;
 
-    /// See postconf(5), `qmqpd_client_port_logging`.
-    qmqpd_client_port_logging: Bool = "no", Planned("not built yet");
+    /// The command that compresses a log file which was rotated.
+    maillog_file_compressor: Text(min: 1) = "gzip", Planned("it is not built yet");
 
-    /// See postconf(5), `respectful_logging`.
-    respectful_logging: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Planned("not built yet");
+    /// The mode of log files.
+    maillog_file_permissions: Text(min: 1, form: OneOf(&["600", "640", "644"])) = "0600", Works;
 
-    /// See postconf(5), `syslog_facility`.
-    syslog_facility: Text(min: 1) = "mail", Planned("not built yet");
+    /// Where `maillog_file` may be.
+    maillog_file_prefixes: Text(min: 1, form: List) = "/var, /dev/stdout", Works;
 
-    /// See postconf(5), `syslog_name`.
-    syslog_name: Text(min: 1) = "${multi_instance_name?{$multi_instance_name}:{postfix}}", Planned("not built yet");
+    /// What is appended to a log file's name, as strftime(3) text.
+    maillog_file_rotate_suffix: Text(min: 1) = "%Y%m%d-%H%M%S", Planned("it is not built yet");
+
+    /// Whether the log says allowlist and denylist.
+    respectful_logging: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Planned("it is not built yet");
+
+    /// The syslog facility of the log.
+    syslog_facility: Text(min: 1) = "mail", Works;
+
+    /// What stands before the name of the program in the log.
+    syslog_name: Text(min: 1) = "${multi_instance_name?{$multi_instance_name}:{postfix}}", Works;
 }

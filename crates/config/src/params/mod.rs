@@ -27,30 +27,35 @@ macro_rules! areas {
 
 areas! {
     global,
+    domains,
     paths,
     process,
-    bounce,
-    rewrite,
-    cleanup,
-    qmgr,
+    logging,
+    locks,
+    tables,
     smtpd,
+    smtpd_limits,
     smtpd_tls,
     smtpd_access,
+    policy,
+    postscreen,
+    qmqpd,
+    milter,
     sasl,
+    tls,
+    tlsproxy,
+    cleanup,
+    rewrite,
+    verify,
+    qmgr,
+    bounce,
     smtp,
     smtp_tls,
     lmtp,
     lmtp_tls,
-    tls,
-    tlsproxy,
-    postscreen,
-    milter,
     local,
     virtual_delivery,
     pipe,
-    verify,
-    tables,
-    logging,
     commands,
     legacy,
 }
@@ -87,4 +92,67 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 /// Every entry, area by area.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     AREAS.iter().flat_map(|area| area.entries)
+}
+
+/// Whether the area holds names that only stand in for newer ones: postconf(1) does not list them.
+pub(crate) fn is_legacy(area: &Area) -> bool {
+    std::ptr::eq(area, AreaId::legacy.area())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::families::{FAMILIES, Members};
+    use crate::param::{Default, Form, Kind, State};
+
+    /// The services of Postfix's own master.cf whose transports have parameters of their own.
+    const TRANSPORTS: &[&str] = &["smtp", "relay", "error", "retry", "local", "virtual", "lmtp"];
+
+    #[test]
+    fn complete() {
+        let listed = all().count() - AreaId::legacy.area().entries.len();
+        let families = FAMILIES.iter().filter(|family| family.of == Members::Transports);
+        let names =
+            families.flat_map(|family| TRANSPORTS.iter().map(|name| format!("{name}{}", family.suffix)));
+        let of_services = names.filter(|name| find(name).is_none()).count();
+        assert_eq!(listed + of_services, 1019, "what postconf -d of Postfix 3.12 shows");
+    }
+
+    #[test]
+    fn every_name_stands_once_and_in_order() {
+        let mut seen = HashSet::new();
+        for area in AREAS {
+            assert!(area.entries.is_sorted_by_key(|entry| entry.name), "{}", area.title);
+            for entry in area.entries {
+                assert!(seen.insert(entry.name), "{}", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_whole() {
+        for entry in all() {
+            let Entry { name, meaning, rule, default, state } = *entry;
+            assert!(meaning.ends_with('.') && meaning.len() > 10, "{name}: {meaning}");
+            if let State::Accepted(why) | State::Refused(why) | State::Planned(why) = state {
+                assert!(!why.is_empty() && !why.ends_with('.'), "{name}: {why}");
+            }
+            assert!(matches!(rule.kind, Kind::Text) || rule.form == Form::Any, "{name}");
+            assert!("smhdw".contains(rule.unit), "{name}");
+            if let (Kind::Time, Default::Text(text)) = (rule.kind, default)
+                && !text.starts_with("$s")
+            {
+                assert!(text.ends_with(rule.unit), "{name}: the unit is that of the default");
+            }
+        }
+    }
+
+    #[test]
+    fn handles_and_entries_agree() {
+        assert_eq!(smtpd_recipient_limit.name(), "smtpd_recipient_limit");
+        assert_eq!(_2bounce_notice_recipient.name(), "2bounce_notice_recipient");
+        assert_eq!(place("virtual_maps"), Some((virtual_maps.area as usize, virtual_maps.index)));
+    }
 }

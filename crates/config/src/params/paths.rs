@@ -1,56 +1,56 @@
-//! Files and directories: what main.cf can say (postconf(5)).
+//! Where files and directories are (postconf(5)).
 
 use crate::param::params;
 
 params! { paths, "Files and directories";
-    /// See postconf(5), `alternate_config_directories`.
-    alternate_config_directories: Text(form: List) = "", Planned("not built yet");
+    /// Other configuration directories that commands may name with `-c` or MAIL_CONFIG.
+    alternate_config_directories: Text(form: List) = "", Planned("it is not built yet");
 
-    /// See postconf(5), `command_directory`.
-    command_directory: Text(min: 1, form: Directory) = "/usr/sbin", Planned("not built yet");
+    /// Where the administrative commands are.
+    command_directory: Text(min: 1, form: Directory) = "/usr/sbin", Works;
 
-    /// See postconf(5), `config_directory`.
-    config_directory: Text(min: 1, form: Directory) = "/etc/postfix", Planned("not built yet");
+    /// Where main.cf and master.cf are.
+    config_directory: Text(min: 1, form: Directory) = "/etc/postfix", Works;
 
-    /// See postconf(5), `daemon_directory`.
-    daemon_directory: Text(min: 1, form: Directory) = "/usr/libexec/postfix", Planned("not built yet");
+    /// Where the daemon programs are.
+    daemon_directory: Text(min: 1, form: Directory) = "/usr/libexec/postfix", Accepted("one program does the work of all daemons");
 
-    /// See postconf(5), `data_directory`.
-    data_directory: Text(min: 1, form: Directory) = "/var/lib/postfix", Planned("not built yet");
+    /// Where daemons keep data that they can write.
+    data_directory: Text(min: 1, form: Directory) = "/var/lib/postfix", Works;
 
-    /// See postconf(5), `html_directory`.
-    html_directory: Text(min: 1, form: Directory) = "no", Planned("not built yet");
+    /// Where the manual is in HTML.
+    html_directory: Text(min: 1, form: Directory) = "no", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `mailq_path`.
-    mailq_path: Text(min: 1) = "/usr/bin/mailq", Planned("not built yet");
+    /// Where the mailq(1) command is.
+    mailq_path: Text(min: 1) = "/usr/bin/mailq", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `manpage_directory`.
-    manpage_directory: Text(min: 1, form: Directory) = "/usr/local/man", Planned("not built yet");
+    /// Where the manual pages are.
+    manpage_directory: Text(min: 1, form: Directory) = "/usr/local/man", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `meta_directory`.
-    meta_directory: Text(min: 1, form: Directory) = "/etc/postfix", Planned("not built yet");
+    /// Where files that several instances share are.
+    meta_directory: Text(min: 1, form: Directory) = "/etc/postfix", Planned("it is not built yet");
 
-    /// See postconf(5), `multi_instance_directories`.
-    multi_instance_directories: Text(form: List) = "", Planned("not built yet");
+    /// Configuration directories of the other instances.
+    multi_instance_directories: Text(form: List) = "", Planned("more than one instance is not managed yet");
 
-    /// See postconf(5), `newaliases_path`.
-    newaliases_path: Text(min: 1) = "/usr/bin/newaliases", Planned("not built yet");
+    /// Where the newaliases(1) command is.
+    newaliases_path: Text(min: 1) = "/usr/bin/newaliases", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `process_id_directory`.
-    process_id_directory: Text(min: 1, form: Directory) = "pid", Planned("not built yet");
+    /// Where lock files with process numbers are, relative to the queue directory.
+    process_id_directory: Text(min: 1, form: Directory) = "pid", Accepted("the queue is a database, not directories");
 
-    /// See postconf(5), `queue_directory`.
-    queue_directory: Text(min: 1, form: Directory) = "/var/spool/postfix", Planned("not built yet");
+    /// Where the queue is; also the directory of jailed daemons.
+    queue_directory: Text(min: 1, form: Directory) = "/var/spool/postfix", Works;
 
-    /// See postconf(5), `readme_directory`.
-    readme_directory: Text(min: 1, form: Directory) = "no", Planned("not built yet");
+    /// Where the README files are.
+    readme_directory: Text(min: 1, form: Directory) = "no", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `sample_directory`.
-    sample_directory: Text(min: 1, form: Directory) = "/etc/postfix", Planned("not built yet");
+    /// Where sample configuration files are.
+    sample_directory: Text(min: 1, form: Directory) = "/etc/postfix", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `sendmail_path`.
-    sendmail_path: Text(min: 1) = "/usr/sbin/sendmail", Planned("not built yet");
+    /// Where the sendmail(1) command is.
+    sendmail_path: Text(min: 1) = "/usr/sbin/sendmail", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `shlib_directory`.
-    shlib_directory: Text(min: 1, form: Directory) = "no", Planned("not built yet");
+    /// Where shared libraries and plug-ins are; `no` for none.
+    shlib_directory: Text(min: 1, form: Directory) = "no", Accepted("there are no plug-in libraries");
 }

@@ -1,8 +1,8 @@
-//! pipe(8): what main.cf can say (postconf(5)).
+//! Delivery to commands: pipe(8). Its time limits are in `families`.
 
 use crate::param::params;
 
-params! { pipe, "pipe(8)";
-    /// See postconf(5), `pipe_delivery_status_filter`.
-    pipe_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("not built yet");
+params! { pipe, "Pipe";
+    /// As `default_delivery_status_filter`, for pipe(8).
+    pipe_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 }

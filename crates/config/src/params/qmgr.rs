@@ -1,110 +1,122 @@
-//! qmgr(8): what main.cf can say (postconf(5)).
+//! The schedule: qmgr(8). What a transport can set for itself is in `families`.
 
 use crate::param::params;
 
-params! { qmgr, "qmgr(8)";
-    /// See postconf(5), `bounce_queue_lifetime`.
-    bounce_queue_lifetime: Time(unit: 'd', max: 8640000) = "5d", Planned("not built yet");
+params! { qmgr, "Queue manager";
+    /// How many recipients must be served before one delivery slot is earned for preemption.
+    default_delivery_slot_cost: Int = "5", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `confirm_delay_cleared`.
-    confirm_delay_cleared: Bool = "no", Planned("not built yet");
+    /// By what percentage preemption comes earlier.
+    default_delivery_slot_discount: Int(max: 100) = "50", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_delivery_slot_cost`.
-    default_delivery_slot_cost: Int = "5", Planned("not built yet");
+    /// How many slots preemption may borrow.
+    default_delivery_slot_loan: Int = "3", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_delivery_slot_discount`.
-    default_delivery_slot_discount: Int(max: 100) = "50", Planned("not built yet");
+    /// How many rounds of failed deliveries make a destination count as dead; 0 for never.
+    default_destination_concurrency_failed_cohort_limit: Int = "1", Works;
 
-    /// See postconf(5), `default_delivery_slot_loan`.
-    default_delivery_slot_loan: Int = "3", Planned("not built yet");
+    /// How many deliveries may go to one destination at a time.
+    default_destination_concurrency_limit: Int = "20", Works;
 
-    /// See postconf(5), `default_destination_concurrency_failed_cohort_limit`.
-    default_destination_concurrency_failed_cohort_limit: Int = "1", Planned("not built yet");
+    /// By how much concurrency falls after a connection or handshake failure.
+    default_destination_concurrency_negative_feedback: Text(min: 1) = "1", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_destination_concurrency_limit`.
-    default_destination_concurrency_limit: Int = "20", Planned("not built yet");
+    /// By how much concurrency rises after a delivery.
+    default_destination_concurrency_positive_feedback: Text(min: 1) = "1", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_destination_concurrency_negative_feedback`.
-    default_destination_concurrency_negative_feedback: Text(min: 1) = "1", Planned("not built yet");
+    /// How long to wait between two deliveries to one destination.
+    default_destination_rate_delay: Time = "0s", Works;
 
-    /// See postconf(5), `default_destination_concurrency_positive_feedback`.
-    default_destination_concurrency_positive_feedback: Text(min: 1) = "1", Planned("not built yet");
+    /// How many recipients one delivery may have.
+    default_destination_recipient_limit: Int = "50", Works;
 
-    /// See postconf(5), `default_destination_rate_delay`.
-    default_destination_rate_delay: Time = "0s", Planned("not built yet");
+    /// How many recipients of preempting messages may be in memory beyond the limit.
+    default_extra_recipient_limit: Int = "1000", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_destination_recipient_limit`.
-    default_destination_recipient_limit: Int = "50", Planned("not built yet");
+    /// The destination of `content_filter` when it names none; empty means the recipient's domain.
+    default_filter_nexthop: Text = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `default_extra_recipient_limit`.
-    default_extra_recipient_limit: Int = "1000", Planned("not built yet");
+    /// How many recipients a message must have before others may preempt it.
+    default_minimum_delivery_slots: Int = "3", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_filter_nexthop`.
-    default_filter_nexthop: Text = "", Planned("not built yet");
+    /// How many recipients of one transport may be in memory.
+    default_recipient_limit: Int = "20000", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_minimum_delivery_slots`.
-    default_minimum_delivery_slots: Int = "3", Planned("not built yet");
+    /// How long before more recipients of a message are read, at most.
+    default_recipient_refill_delay: Time(min: 1) = "5s", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_recipient_limit`.
-    default_recipient_limit: Int = "20000", Planned("not built yet");
+    /// How many delivered recipients make room for reading more.
+    default_recipient_refill_limit: Int(min: 1) = "100", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_recipient_refill_delay`.
-    default_recipient_refill_delay: Time(min: 1) = "5s", Planned("not built yet");
+    /// How long to wait between two deliveries of one transport.
+    default_transport_rate_delay: Time = "0s", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `default_recipient_refill_limit`.
-    default_recipient_refill_limit: Int(min: 1) = "100", Planned("not built yet");
+    /// Transports whose mail stays in the queue until somebody flushes it.
+    defer_transports: Text(form: List) = "", Works;
 
-    /// See postconf(5), `default_transport_rate_delay`.
-    default_transport_rate_delay: Time = "0s", Planned("not built yet");
+    /// Whether every change of concurrency is logged.
+    destination_concurrency_feedback_debug: Bool = "no", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `defer_transports`.
-    defer_transports: Text(form: List) = "", Planned("not built yet");
+    /// Whether queue files are kept in the `saved` queue instead of removed; for tests.
+    dont_remove: Int = "0", Planned("it is not built yet");
 
-    /// See postconf(5), `destination_concurrency_feedback_debug`.
-    destination_concurrency_feedback_debug: Bool = "no", Planned("not built yet");
+    /// Whether queue ids are never used again, which makes them longer.
+    enable_long_queue_ids: Bool = "no", Works;
 
-    /// See postconf(5), `initial_destination_concurrency`.
-    initial_destination_concurrency: Int(min: 1) = "5", Planned("not built yet");
+    /// How many levels of directories queue directories have.
+    hash_queue_depth: Int(min: 1) = "1", Accepted("the queue is a database, not directories");
 
-    /// See postconf(5), `local_destination_concurrency_limit`.
-    local_destination_concurrency_limit: Int = "2", Planned("not built yet");
+    /// Which queue directories have levels.
+    hash_queue_names: Text(min: 1, form: List) = "deferred, defer", Accepted("the queue is a database, not directories");
 
-    /// See postconf(5), `local_destination_recipient_limit`.
-    local_destination_recipient_limit: Int = "1", Planned("not built yet");
+    /// How long receiving waits when mail comes in faster than it goes out.
+    in_flow_delay: Time(max: 10) = "1s", Planned("it is not built yet");
 
-    /// See postconf(5), `maximal_backoff_time`.
-    maximal_backoff_time: Time(min: 1) = "4000s", Planned("not built yet");
+    /// With how many deliveries at a time a destination begins.
+    initial_destination_concurrency: Int(min: 1) = "5", Works;
 
-    /// See postconf(5), `maximal_queue_lifetime`.
-    maximal_queue_lifetime: Time(unit: 'd', max: 8640000) = "5d", Planned("not built yet");
+    /// How many deliveries to one local recipient may go on at a time.
+    local_destination_concurrency_limit: Int = "2", Works;
 
-    /// See postconf(5), `minimal_backoff_time`.
-    minimal_backoff_time: Time(min: 1) = "300s", Planned("not built yet");
+    /// How many recipients one local delivery has.
+    local_destination_recipient_limit: Int = "1", Works;
 
-    /// See postconf(5), `qmgr_clog_warn_time`.
-    qmgr_clog_warn_time: Time = "300s", Planned("not built yet");
+    /// The longest time between two attempts at deferred mail.
+    maximal_backoff_time: Time(min: 1) = "4000s", Works;
 
-    /// See postconf(5), `qmgr_daemon_timeout`.
-    qmgr_daemon_timeout: Time(min: 1) = "1000s", Planned("not built yet");
+    /// How long mail is tried before it is returned; 0 for one attempt.
+    maximal_queue_lifetime: Time(unit: 'd', max: 8640000) = "5d", Works;
 
-    /// See postconf(5), `qmgr_fudge_factor`.
-    qmgr_fudge_factor: Int(min: 10, max: 100) = "100", Planned("not built yet");
+    /// The shortest time between two attempts at deferred mail.
+    minimal_backoff_time: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `qmgr_ipc_timeout`.
-    qmgr_ipc_timeout: Time(min: 1) = "60s", Planned("not built yet");
+    /// How long between two warnings that one destination fills the active queue; 0 for none.
+    qmgr_clog_warn_time: Time = "300s", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `qmgr_message_active_limit`.
-    qmgr_message_active_limit: Int(min: 1) = "20000", Planned("not built yet");
+    /// How long qmgr(8) may take for one request before it is stopped.
+    qmgr_daemon_timeout: Time(min: 1) = "1000s", Accepted("the parts of the scheduler are in one process");
 
-    /// See postconf(5), `qmgr_message_recipient_limit`.
-    qmgr_message_recipient_limit: Int(min: 1) = "20000", Planned("not built yet");
+    /// What share of delivery resources one large message may take, in percent; for the old scheduler.
+    qmgr_fudge_factor: Int(min: 10, max: 100) = "100", Accepted("it belongs to Postfix's old scheduler, oqmgr");
 
-    /// See postconf(5), `qmgr_message_recipient_minimum`.
-    qmgr_message_recipient_minimum: Int(min: 1) = "10", Planned("not built yet");
+    /// How long an exchange of qmgr(8) with another daemon may take.
+    qmgr_ipc_timeout: Time(min: 1) = "60s", Accepted("the parts of the scheduler are in one process");
 
-    /// See postconf(5), `queue_run_delay`.
-    queue_run_delay: Time(min: 1) = "300s", Planned("not built yet");
+    /// How many messages may be in the active queue.
+    qmgr_message_active_limit: Int(min: 1) = "20000", Planned("this part of the scheduler is not built yet");
 
-    /// See postconf(5), `transport_retry_time`.
-    transport_retry_time: Time(min: 1) = "60s", Planned("not built yet");
+    /// How many recipients may be in memory, and how many destinations are remembered as dead.
+    qmgr_message_recipient_limit: Int(min: 1) = "20000", Planned("this part of the scheduler is not built yet");
+
+    /// How many recipients of each message are in memory at least.
+    qmgr_message_recipient_minimum: Int(min: 1) = "10", Planned("this part of the scheduler is not built yet");
+
+    /// How much space must be free to receive mail, in bytes; at least one and a half times `message_size_limit`.
+    queue_minfree: Long = "0", Works;
+
+    /// How often the deferred queue is looked through.
+    queue_run_delay: Time(min: 1) = "300s", Works;
+
+    /// How long qmgr(8) waits before it asks a broken transport again.
+    transport_retry_time: Time(min: 1) = "60s", Planned("this part of the scheduler is not built yet");
 }

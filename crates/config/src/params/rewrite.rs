@@ -1,68 +1,65 @@
-//! trivial-rewrite(8): what main.cf can say (postconf(5)).
+//! Rewriting of addresses, and where mail goes: trivial-rewrite(8).
 
 use crate::param::params;
 
-params! { rewrite, "trivial-rewrite(8)";
-    /// See postconf(5), `allow_min_user`.
-    allow_min_user: Bool = "no", Planned("not built yet");
+params! { rewrite, "Rewriting and routing";
+    /// Whether a recipient address may begin with `-`.
+    allow_min_user: Bool = "no", Works;
 
-    /// See postconf(5), `allow_percent_hack`.
-    allow_percent_hack: Bool = "yes", Planned("not built yet");
+    /// Whether `user%domain` is rewritten to `user@domain`.
+    allow_percent_hack: Bool = "yes", Works;
 
-    /// See postconf(5), `append_at_myorigin`.
-    append_at_myorigin: Bool = "yes", Planned("not built yet");
+    /// Whether `@$myorigin` is appended to addresses without domain.
+    append_at_myorigin: Bool = "yes", Works;
 
-    /// See postconf(5), `append_dot_mydomain`.
-    append_dot_mydomain: NBool = "${{$compatibility_level} <level {1} ? {yes} : {no}}", Planned("not built yet");
+    /// Whether `.$mydomain` is appended to domains without a dot.
+    append_dot_mydomain: NBool = "${{$compatibility_level} <level {1} ? {yes} : {no}}", Works;
 
-    /// See postconf(5), `default_transport`.
-    default_transport: Text(min: 1, form: Transport) = "smtp", Planned("not built yet");
+    /// The transport for destinations that nothing else claims.
+    default_transport: Text(min: 1, form: Transport) = "smtp", Works;
 
-    /// See postconf(5), `empty_address_default_transport_maps_lookup_key`.
-    empty_address_default_transport_maps_lookup_key: Text(min: 1) = "<>", Planned("not built yet");
+    /// What is looked up for the empty sender in sender-dependent transport tables.
+    empty_address_default_transport_maps_lookup_key: Text(min: 1) = "<>", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `empty_address_relayhost_maps_lookup_key`.
-    empty_address_relayhost_maps_lookup_key: Text(min: 1) = "<>", Planned("not built yet");
+    /// What is looked up for the empty sender in sender-dependent relayhost tables.
+    empty_address_relayhost_maps_lookup_key: Text(min: 1) = "<>", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `local_transport`.
-    local_transport: Text(min: 1, form: Transport) = "local:$myhostname", Planned("not built yet");
+    /// The transport for `mydestination`.
+    local_transport: Text(min: 1, form: Transport) = "local:$myhostname", Works;
 
-    /// See postconf(5), `relay_transport`.
-    relay_transport: Text(min: 1, form: Transport) = "relay", Planned("not built yet");
+    /// The transport for `relay_domains`.
+    relay_transport: Text(min: 1, form: Transport) = "relay", Works;
 
-    /// See postconf(5), `relocated_maps`.
-    relocated_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Where all mail goes that is not ours; `[host]` for no MX lookup.
+    relayhost: Text(form: List) = "", Works;
 
-    /// See postconf(5), `relocated_prefix_enable`.
-    relocated_prefix_enable: NBool = "yes", Planned("not built yet");
+    /// Tables of users who moved, with their new addresses.
+    relocated_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
 
-    /// See postconf(5), `resolve_dequoted_address`.
-    resolve_dequoted_address: Bool = "yes", Planned("not built yet");
+    /// Whether `5.1.6 User has moved to` stands before their results.
+    relocated_prefix_enable: NBool = "yes", Planned("this part of address resolution is not built yet");
 
-    /// See postconf(5), `resolve_null_domain`.
-    resolve_null_domain: Bool = "no", Planned("not built yet");
+    /// Whether `@`, `%` and `!` in quotes count when an address is routed.
+    resolve_dequoted_address: Bool = "yes", Works;
 
-    /// See postconf(5), `resolve_numeric_domain`.
-    resolve_numeric_domain: Bool = "no", Planned("not built yet");
+    /// Whether an address that ends in `@` counts as local.
+    resolve_null_domain: Bool = "no", Works;
 
-    /// See postconf(5), `sender_dependent_default_transport_maps`.
-    sender_dependent_default_transport_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Whether `user@1.2.3.4` counts as `user@[1.2.3.4]`.
+    resolve_numeric_domain: Bool = "no", Planned("this part of address resolution is not built yet");
 
-    /// See postconf(5), `sender_dependent_relayhost_maps`.
-    sender_dependent_relayhost_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables that replace `default_transport` for each sender.
+    sender_dependent_default_transport_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
 
-    /// See postconf(5), `swap_bangpath`.
-    swap_bangpath: Bool = "yes", Planned("not built yet");
+    /// Tables that replace `relayhost` for each sender.
+    sender_dependent_relayhost_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
 
-    /// See postconf(5), `transport_maps`.
-    transport_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Whether `site!user` is rewritten to `user@site`.
+    swap_bangpath: Bool = "yes", Works;
 
-    /// See postconf(5), `virtual_alias_domains`.
-    virtual_alias_domains: Text(form: List) = "$virtual_alias_maps", Planned("not built yet");
+    /// Tables with transport and next hop for each recipient or domain.
+    transport_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `virtual_mailbox_domains`.
-    virtual_mailbox_domains: Text(form: List) = "$virtual_mailbox_maps", Planned("not built yet");
-
-    /// See postconf(5), `virtual_transport`.
-    virtual_transport: Text(min: 1, form: Transport) = "virtual", Planned("not built yet");
+    /// The transport for `virtual_mailbox_domains`.
+    virtual_transport: Text(min: 1, form: Transport) = "virtual", Works;
 }

@@ -1,197 +1,212 @@
-//! smtp(8): what main.cf can say (postconf(5)).
+//! The SMTP client but for TLS and SASL: smtp(8).
 
 use crate::param::params;
 
-params! { smtp, "smtp(8)";
-    /// See postconf(5), `allow_srv_lookup_fallback`.
-    allow_srv_lookup_fallback: Bool = "no", Planned("not built yet");
+params! { smtp, "SMTP client";
+    /// Whether MX and address lookups follow when there is no SRV record.
+    allow_srv_lookup_fallback: Bool = "no", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `best_mx_transport`.
-    best_mx_transport: Text(form: Transport) = "", Planned("not built yet");
+    /// The transport for domains whose best MX host is this machine, instead of a bounce.
+    best_mx_transport: Text(form: Transport) = "", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `connection_cache_protocol_timeout`.
-    connection_cache_protocol_timeout: Time(min: 1) = "5s", Planned("not built yet");
+    /// How long an exchange with the connection cache may take.
+    connection_cache_protocol_timeout: Time(min: 1) = "5s", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
-    /// See postconf(5), `connection_cache_service_name`.
-    connection_cache_service_name: Text(min: 1, form: Service) = "scache", Planned("not built yet");
+    /// The service that keeps open connections for reuse.
+    connection_cache_service_name: Text(min: 1, form: Service) = "scache", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
-    /// See postconf(5), `ignore_mx_lookup_error`.
-    ignore_mx_lookup_error: Bool = "no", Planned("not built yet");
+    /// How often the hit rate of the connection cache is logged.
+    connection_cache_status_update_time: Time(min: 1) = "600s", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
-    /// See postconf(5), `ignore_srv_lookup_error`.
-    ignore_srv_lookup_error: Bool = "no", Planned("not built yet");
+    /// How long the cache keeps an idle connection at most.
+    connection_cache_ttl_limit: Time(min: 1) = "2s", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
-    /// See postconf(5), `smtp_address_preference`.
-    smtp_address_preference: Text(min: 1, form: OneOf(&["ipv6", "ipv4", "any"])) = "any", Planned("not built yet");
+    /// Old switch for SMTP and LMTP clients without DNS; `smtp_dns_support_level` says more.
+    disable_dns_lookups: Bool = "no", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `smtp_address_verify_target`.
-    smtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Planned("not built yet");
+    /// Whether a workaround is on for C libraries that hide negative DNS answers.
+    dns_ncache_ttl_fix_enable: Bool = "no", Accepted("the resolver does not depend on the C library");
 
-    /// See postconf(5), `smtp_always_send_ehlo`.
-    smtp_always_send_ehlo: Bool = "yes", Planned("not built yet");
+    /// The DNS question, as type and name, that shows whether answers are validated; empty for no probe.
+    dnssec_probe: Text = "ns:.", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `smtp_balance_inet_protocols`.
-    smtp_balance_inet_protocols: Bool = "yes", Planned("not built yet");
+    /// Whether a failed MX lookup counts as no MX record.
+    ignore_mx_lookup_error: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_bind_address`.
-    smtp_bind_address: Text = "", Planned("not built yet");
+    /// Whether a failed SRV lookup counts as no SRV record.
+    ignore_srv_lookup_error: Bool = "no", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `smtp_bind_address6`.
-    smtp_bind_address6: Text = "", Planned("not built yet");
+    /// The address family that the client tries first.
+    smtp_address_preference: Text(min: 1, form: OneOf(&["ipv6", "ipv4", "any"])) = "any", Works;
 
-    /// See postconf(5), `smtp_bind_address_enforce`.
-    smtp_bind_address_enforce: Bool = "no", Planned("not built yet");
+    /// The command after which an address probe ends: rcpt or data.
+    smtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_body_checks`.
-    smtp_body_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// Whether EHLO is sent also to servers whose banner does not say ESMTP.
+    smtp_always_send_ehlo: Bool = "yes", Works;
 
-    /// See postconf(5), `smtp_cname_overrides_servername`.
-    smtp_cname_overrides_servername: Bool = "no", Planned("not built yet");
+    /// Whether both address families are tried before the address limit is reached.
+    smtp_balance_inet_protocols: Bool = "yes", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_connect_timeout`.
-    smtp_connect_timeout: Time = "30s", Planned("not built yet");
+    /// The IPv4 address from which the client connects.
+    smtp_bind_address: Text = "", Works;
 
-    /// See postconf(5), `smtp_connection_cache_destinations`.
-    smtp_connection_cache_destinations: Text = "", Planned("not built yet");
+    /// The IPv6 address from which the client connects.
+    smtp_bind_address6: Text = "", Works;
 
-    /// See postconf(5), `smtp_connection_cache_on_demand`.
-    smtp_connection_cache_on_demand: Bool = "yes", Planned("not built yet");
+    /// Whether mail waits when that address can not be used.
+    smtp_bind_address_enforce: Bool = "no", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_connection_cache_time_limit`.
-    smtp_connection_cache_time_limit: Time(min: 1) = "2s", Planned("not built yet");
+    /// Body checks when mail is sent.
+    smtp_body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `smtp_connection_reuse_count_limit`.
-    smtp_connection_reuse_count_limit: Int = "0", Planned("not built yet");
+    /// Whether the target of a CNAME is the server's name for certificates and credentials.
+    smtp_cname_overrides_servername: Bool = "no", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_connection_reuse_time_limit`.
-    smtp_connection_reuse_time_limit: Time(min: 1) = "300s", Planned("not built yet");
+    /// How long connecting may take; 0 for as long as the system waits.
+    smtp_connect_timeout: Time = "30s", Works;
 
-    /// See postconf(5), `smtp_data_done_timeout`.
-    smtp_data_done_timeout: Time(min: 1) = "600s", Planned("not built yet");
+    /// Destinations whose connections are always kept for reuse.
+    smtp_connection_cache_destinations: Text = "", Planned("connections are used for one delivery yet");
 
-    /// See postconf(5), `smtp_data_init_timeout`.
-    smtp_data_init_timeout: Time(min: 1) = "120s", Planned("not built yet");
+    /// Whether connections are kept while much mail waits for a destination.
+    smtp_connection_cache_on_demand: Bool = "yes", Planned("connections are used for one delivery yet");
 
-    /// See postconf(5), `smtp_data_xfer_timeout`.
-    smtp_data_xfer_timeout: Time(min: 1) = "180s", Planned("not built yet");
+    /// How long an idle connection is kept.
+    smtp_connection_cache_time_limit: Time(min: 1) = "2s", Planned("connections are used for one delivery yet");
 
-    /// See postconf(5), `smtp_defer_if_no_mx_address_found`.
-    smtp_defer_if_no_mx_address_found: Bool = "no", Planned("not built yet");
+    /// How often a connection is used; 0 for no limit.
+    smtp_connection_reuse_count_limit: Int = "0", Planned("client rates are not counted yet");
 
-    /// See postconf(5), `smtp_delivery_status_filter`.
-    smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("not built yet");
+    /// How long a connection is used.
+    smtp_connection_reuse_time_limit: Time(min: 1) = "300s", Planned("connections are used for one delivery yet");
 
-    /// See postconf(5), `smtp_discard_ehlo_keyword_address_maps`.
-    smtp_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// How long the reply after the message may take.
+    smtp_data_done_timeout: Time(min: 1) = "600s", Works;
 
-    /// See postconf(5), `smtp_discard_ehlo_keywords`.
-    smtp_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Planned("not built yet");
+    /// How long the reply to DATA may take.
+    smtp_data_init_timeout: Time(min: 1) = "120s", Works;
 
-    /// See postconf(5), `smtp_dns_reply_filter`.
-    smtp_dns_reply_filter: Text(form: Table) = "", Planned("not built yet");
+    /// How long sending a part of the message may take.
+    smtp_data_xfer_timeout: Time(min: 1) = "180s", Works;
 
-    /// See postconf(5), `smtp_dns_resolver_options`.
-    smtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Planned("not built yet");
+    /// Whether mail waits when no MX host has an address.
+    smtp_defer_if_no_mx_address_found: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_dns_support_level`.
-    smtp_dns_support_level: Text(form: OneOf(&["", "disabled", "enabled", "dnssec"])) = "", Planned("not built yet");
+    /// As `default_delivery_status_filter`, for smtp(8).
+    smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 
-    /// See postconf(5), `smtp_fallback_relay`.
-    smtp_fallback_relay: Text(form: List) = "$fallback_relay", Planned("not built yet");
+    /// Tables that tell, for each server address, which EHLO keywords are ignored.
+    smtp_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_generic_maps`.
-    smtp_generic_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// EHLO keywords that are ignored.
+    smtp_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
 
-    /// See postconf(5), `smtp_header_checks`.
-    smtp_header_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// A table that changes or drops records in DNS answers.
+    smtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `smtp_helo_name`.
-    smtp_helo_name: Text(min: 1) = "$myhostname", Planned("not built yet");
+    /// Options of the DNS resolver: complete names, search domains.
+    smtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `smtp_helo_timeout`.
-    smtp_helo_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// How much DNS is used: disabled, enabled, dnssec.
+    smtp_dns_support_level: Text(form: OneOf(&["", "disabled", "enabled", "dnssec"])) = "", Works;
 
-    /// See postconf(5), `smtp_host_lookup`.
-    smtp_host_lookup: Text(min: 1, form: SetOf(&["dns", "native"])) = "dns", Planned("not built yet");
+    /// Where mail goes when its destination can not be reached.
+    smtp_fallback_relay: Text(form: List) = "$fallback_relay", Works;
 
-    /// See postconf(5), `smtp_line_length_limit`.
-    smtp_line_length_limit: Int = "998", Planned("not built yet");
+    /// Tables that rewrite addresses when mail leaves.
+    smtp_generic_maps: Text(form: Tables) = "", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_mail_timeout`.
-    smtp_mail_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// Header checks when mail is sent.
+    smtp_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `smtp_mime_header_checks`.
-    smtp_mime_header_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// The host name in HELO and EHLO.
+    smtp_helo_name: Text(min: 1) = "$myhostname", Works;
 
-    /// See postconf(5), `smtp_min_data_rate`.
-    smtp_min_data_rate: Int(min: 1) = "500", Planned("not built yet");
+    /// How long HELO or EHLO and the reply may take.
+    smtp_helo_timeout: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `smtp_mx_address_limit`.
-    smtp_mx_address_limit: Int = "5", Planned("not built yet");
+    /// How host names are looked up: DNS, the system's own way, or both.
+    smtp_host_lookup: Text(min: 1, form: SetOf(&["dns", "native"])) = "dns", Works;
 
-    /// See postconf(5), `smtp_mx_session_limit`.
-    smtp_mx_session_limit: Int = "2", Planned("not built yet");
+    /// How long a line that is sent may be; longer ones are broken. 0 for no limit.
+    smtp_line_length_limit: Int = "998", Works;
 
-    /// See postconf(5), `smtp_nested_header_checks`.
-    smtp_nested_header_checks: Text(form: Tables) = "", Planned("not built yet");
+    /// How long MAIL FROM and the reply may take.
+    smtp_mail_timeout: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `smtp_never_send_ehlo`.
-    smtp_never_send_ehlo: Bool = "no", Planned("not built yet");
+    /// As `mime_header_checks`, when mail is sent.
+    smtp_mime_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `smtp_per_request_deadline`.
-    smtp_per_request_deadline: NBool = "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", Planned("not built yet");
+    /// How many bytes a second a server must take for its deadline to move.
+    smtp_min_data_rate: Int(min: 1) = "500", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_pix_workaround_delay_time`.
-    smtp_pix_workaround_delay_time: Time(min: 1) = "10s", Planned("not built yet");
+    /// How many addresses of MX hosts are tried; 0 for all.
+    smtp_mx_address_limit: Int = "5", Works;
 
-    /// See postconf(5), `smtp_pix_workaround_maps`.
-    smtp_pix_workaround_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// How many sessions are tried for one delivery; 0 for no limit.
+    smtp_mx_session_limit: Int = "2", Works;
 
-    /// See postconf(5), `smtp_pix_workaround_threshold_time`.
-    smtp_pix_workaround_threshold_time: Time = "500s", Planned("not built yet");
+    /// As `nested_header_checks`, when mail is sent.
+    smtp_nested_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
-    /// See postconf(5), `smtp_pix_workarounds`.
-    smtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Planned("not built yet");
+    /// Whether EHLO is never sent.
+    smtp_never_send_ehlo: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_quit_timeout`.
-    smtp_quit_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// Whether the client's time limits are for whole requests, not for each piece.
+    smtp_per_request_deadline: NBool = "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_quote_rfc821_envelope`.
-    smtp_quote_rfc821_envelope: Bool = "yes", Planned("not built yet");
+    /// How long to wait before the final dot for a PIX firewall.
+    smtp_pix_workaround_delay_time: Time(min: 1) = "10s", Planned("workarounds for PIX firewalls are not built yet");
 
-    /// See postconf(5), `smtp_randomize_addresses`.
-    smtp_randomize_addresses: Bool = "yes", Planned("not built yet");
+    /// Tables that tell, for each server address, which PIX workarounds are on.
+    smtp_pix_workaround_maps: Text(form: Tables) = "", Planned("workarounds for PIX firewalls are not built yet");
 
-    /// See postconf(5), `smtp_rcpt_timeout`.
-    smtp_rcpt_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// How long mail must be queued before the PIX workarounds begin.
+    smtp_pix_workaround_threshold_time: Time = "500s", Planned("workarounds for PIX firewalls are not built yet");
 
-    /// See postconf(5), `smtp_reply_filter`.
-    smtp_reply_filter: Text(form: Table) = "", Planned("not built yet");
+    /// Workarounds for PIX firewalls.
+    smtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Planned("workarounds for PIX firewalls are not built yet");
 
-    /// See postconf(5), `smtp_rset_timeout`.
-    smtp_rset_timeout: Time(min: 1) = "20s", Planned("not built yet");
+    /// How long QUIT and the reply may take.
+    smtp_quit_timeout: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `smtp_send_dummy_mail_auth`.
-    smtp_send_dummy_mail_auth: Bool = "no", Planned("not built yet");
+    /// Whether addresses in MAIL FROM and RCPT TO are quoted where RFC 5321 asks for it.
+    smtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_send_xforward_command`.
-    smtp_send_xforward_command: Bool = "no", Planned("not built yet");
+    /// Whether equal MX hosts are tried in random order.
+    smtp_randomize_addresses: Bool = "yes", Works;
 
-    /// See postconf(5), `smtp_sender_dependent_authentication`.
-    smtp_sender_dependent_authentication: Bool = "no", Planned("not built yet");
+    /// How long RCPT TO and the reply may take.
+    smtp_rcpt_timeout: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `smtp_skip_5xx_greeting`.
-    smtp_skip_5xx_greeting: Bool = "yes", Planned("not built yet");
+    /// A table that rewrites the lines of server replies.
+    smtp_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `smtp_skip_quit_response`.
-    smtp_skip_quit_response: Bool = "yes", Planned("not built yet");
+    /// How long RSET and the reply may take.
+    smtp_rset_timeout: Time(min: 1) = "20s", Works;
 
-    /// See postconf(5), `smtp_tcp_port`.
-    smtp_tcp_port: Text = "smtp", Planned("not built yet");
+    /// Whether `AUTH=<>` is appended to MAIL FROM after a login.
+    smtp_send_dummy_mail_auth: Bool = "no", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_xforward_timeout`.
-    smtp_xforward_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// Whether client facts are sent with XFORWARD to servers that offer it.
+    smtp_send_xforward_command: Bool = "no", Planned("XCLIENT and XFORWARD are not built yet");
 
-    /// See postconf(5), `use_srv_lookup`.
-    use_srv_lookup: Text(form: List) = "", Planned("not built yet");
+    /// Whether the sender chooses the password, which ends connection reuse.
+    smtp_sender_dependent_authentication: Bool = "no", Planned("this part of the SMTP client is not built yet");
+
+    /// Whether a 5xx greeting makes the client try the next server.
+    smtp_skip_5xx_greeting: Bool = "yes", Works;
+
+    /// Whether the reply to QUIT is not waited for.
+    smtp_skip_quit_response: Bool = "yes", Works;
+
+    /// The port of servers where none is named.
+    smtp_tcp_port: Text = "smtp", Works;
+
+    /// How long XFORWARD and the reply may take.
+    smtp_xforward_timeout: Time(min: 1) = "300s", Planned("XCLIENT and XFORWARD are not built yet");
+
+    /// Services whose hosts are found with SRV records.
+    use_srv_lookup: Text(form: List) = "", Planned("these DNS lookups are not built yet");
 }

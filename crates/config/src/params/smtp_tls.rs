@@ -1,146 +1,146 @@
-//! smtp(8) TLS: what main.cf can say (postconf(5)).
+//! TLS of smtp(8): TLS_README.
 
 use crate::param::params;
 
-params! { smtp_tls, "smtp(8) TLS";
-    /// See postconf(5), `smtp_enforce_tls`.
-    smtp_enforce_tls: Bool = "no", Planned("not built yet");
+params! { smtp_tls, "SMTP client: TLS";
+    /// Old switch: TLS is required, and the server's name must match.
+    smtp_enforce_tls: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_log_tls_feature_status`.
-    smtp_log_tls_feature_status: NBool = "yes", Planned("not built yet");
+    /// Whether delivery log lines tell what TLS features were used.
+    smtp_log_tls_feature_status: NBool = "yes", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtp_requiretls_policy`.
-    smtp_requiretls_policy: Text = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", Planned("not built yet");
+    /// How REQUIRETLS is enforced for each next hop.
+    smtp_requiretls_policy: Text = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
-    /// See postconf(5), `smtp_starttls_timeout`.
-    smtp_starttls_timeout: Time(min: 1) = "300s", Planned("not built yet");
+    /// How long the TLS handshake may take.
+    smtp_starttls_timeout: Time(min: 1) = "300s", Works;
 
-    /// See postconf(5), `smtp_tls_CAfile`.
-    smtp_tls_CAfile: Text(form: File) = "", Planned("not built yet");
+    /// A file of certificate authorities that are trusted.
+    smtp_tls_CAfile: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtp_tls_CApath`.
-    smtp_tls_CApath: Text(form: Directory) = "", Planned("not built yet");
+    /// A directory of certificate authorities that are trusted.
+    smtp_tls_CApath: Text(form: Directory) = "", Works;
 
-    /// See postconf(5), `smtp_tls_block_early_mail_reply`.
-    smtp_tls_block_early_mail_reply: Bool = "no", Planned("not built yet");
+    /// Whether replies that come too early after STARTTLS are checked for.
+    smtp_tls_block_early_mail_reply: Bool = "no", Planned("this part of the SMTP client is not built yet");
 
-    /// See postconf(5), `smtp_tls_cert_file`.
-    smtp_tls_cert_file: Text(form: File) = "", Planned("not built yet");
+    /// The client's RSA certificate.
+    smtp_tls_cert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtp_tls_chain_files`.
-    smtp_tls_chain_files: Text(form: Files) = "", Planned("not built yet");
+    /// The client's keys and certificate chains, all in PEM files.
+    smtp_tls_chain_files: Text(form: Files) = "", Works;
 
-    /// See postconf(5), `smtp_tls_ciphers`.
-    smtp_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Planned("not built yet");
+    /// The least cipher grade of opportunistic TLS.
+    smtp_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
-    /// See postconf(5), `smtp_tls_connection_reuse`.
-    smtp_tls_connection_reuse: Bool = "no", Planned("not built yet");
+    /// Whether TLS connections are kept for more than one delivery.
+    smtp_tls_connection_reuse: Bool = "no", Planned("connections are used for one delivery yet");
 
-    /// See postconf(5), `smtp_tls_dane_insecure_mx_policy`.
-    smtp_tls_dane_insecure_mx_policy: Text(form: OneOf(&["may", "encrypt", "dane"])) = "dane", Planned("not built yet");
+    /// The TLS level for MX hosts found without DNSSEC that have secure TLSA records.
+    smtp_tls_dane_insecure_mx_policy: Text(form: OneOf(&["may", "encrypt", "dane"])) = "dane", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_dcert_file`.
-    smtp_tls_dcert_file: Text(form: File) = "", Planned("not built yet");
+    /// The client's DSA certificate.
+    smtp_tls_dcert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtp_tls_dkey_file`.
-    smtp_tls_dkey_file: Text(form: File) = "$smtp_tls_dcert_file", Planned("not built yet");
+    /// The client's DSA key.
+    smtp_tls_dkey_file: Text(form: File) = "$smtp_tls_dcert_file", Works;
 
-    /// See postconf(5), `smtp_tls_eccert_file`.
-    smtp_tls_eccert_file: Text(form: File) = "", Planned("not built yet");
+    /// The client's ECDSA certificate.
+    smtp_tls_eccert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtp_tls_eckey_file`.
-    smtp_tls_eckey_file: Text(form: File) = "$smtp_tls_eccert_file", Planned("not built yet");
+    /// The client's ECDSA key.
+    smtp_tls_eckey_file: Text(form: File) = "$smtp_tls_eccert_file", Works;
 
-    /// See postconf(5), `smtp_tls_enable_rpk`.
-    smtp_tls_enable_rpk: Bool = "no", Planned("not built yet");
+    /// Whether raw public keys are used where both sides can.
+    smtp_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_enforce_peername`.
-    smtp_tls_enforce_peername: Bool = "yes", Planned("not built yet");
+    /// Old switch: whether the server's name must match when TLS is required.
+    smtp_tls_enforce_peername: Bool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_enforce_sts_mx_patterns`.
-    smtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("not built yet");
+    /// Whether MX names must match the patterns of an MTA-STS policy, and certificates the MX name.
+    smtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_exclude_ciphers`.
-    smtp_tls_exclude_ciphers: Text(form: List) = "", Planned("not built yet");
+    /// Ciphers that are never used.
+    smtp_tls_exclude_ciphers: Text(form: List) = "", Works;
 
-    /// See postconf(5), `smtp_tls_fingerprint_cert_match`.
-    smtp_tls_fingerprint_cert_match: Text(form: List) = "", Planned("not built yet");
+    /// Fingerprints that are trusted at level `fingerprint`.
+    smtp_tls_fingerprint_cert_match: Text(form: List) = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_fingerprint_digest`.
-    smtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("not built yet");
+    /// The digest of fingerprints.
+    smtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_force_insecure_host_tlsa_lookup`.
-    smtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("not built yet");
+    /// Whether TLSA records are asked for below names that are not secure.
+    smtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_key_file`.
-    smtp_tls_key_file: Text(form: File) = "$smtp_tls_cert_file", Planned("not built yet");
+    /// The client's RSA key.
+    smtp_tls_key_file: Text(form: File) = "$smtp_tls_cert_file", Works;
 
-    /// See postconf(5), `smtp_tls_loglevel`.
-    smtp_tls_loglevel: Text(form: LogLevels) = "0", Planned("not built yet");
+    /// How much of TLS is logged.
+    smtp_tls_loglevel: Text(form: LogLevels) = "0", Works;
 
-    /// See postconf(5), `smtp_tls_loglevel_maps`.
-    smtp_tls_loglevel_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with a TLS log level for each server.
+    smtp_tls_loglevel_maps: Text(form: Tables) = "", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtp_tls_mandatory_ciphers`.
-    smtp_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Planned("not built yet");
+    /// The least cipher grade of required TLS.
+    smtp_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
-    /// See postconf(5), `smtp_tls_mandatory_exclude_ciphers`.
-    smtp_tls_mandatory_exclude_ciphers: Text(form: List) = "", Planned("not built yet");
+    /// Ciphers that are not used when TLS is required.
+    smtp_tls_mandatory_exclude_ciphers: Text(form: List) = "", Works;
 
-    /// See postconf(5), `smtp_tls_mandatory_protocols`.
-    smtp_tls_mandatory_protocols: Text(form: Protocols) = ">=TLSv1", Planned("not built yet");
+    /// The TLS versions of required TLS.
+    smtp_tls_mandatory_protocols: Text(form: Protocols) = ">=TLSv1", Works;
 
-    /// See postconf(5), `smtp_tls_note_starttls_offer`.
-    smtp_tls_note_starttls_offer: Bool = "no", Planned("not built yet");
+    /// Whether servers that offer STARTTLS are logged when it is not used.
+    smtp_tls_note_starttls_offer: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_tls_per_site`.
-    smtp_tls_per_site: Text(form: Tables) = "", Planned("not built yet");
+    /// Old tables with a TLS policy for each host.
+    smtp_tls_per_site: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_policy_maps`.
-    smtp_tls_policy_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with a TLS policy for each destination.
+    smtp_tls_policy_maps: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_protocols`.
-    smtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Planned("not built yet");
+    /// The TLS versions of opportunistic TLS.
+    smtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
 
-    /// See postconf(5), `smtp_tls_scert_verifydepth`.
-    smtp_tls_scert_verifydepth: Int = "9", Planned("not built yet");
+    /// How long a server's certificate chain may be.
+    smtp_tls_scert_verifydepth: Int = "9", Works;
 
-    /// See postconf(5), `smtp_tls_secure_cert_match`.
-    smtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop, dot-nexthop", Planned("not built yet");
+    /// Which names a certificate may have at level `secure`.
+    smtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop, dot-nexthop", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_security_level`.
-    smtp_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"])) = "${{$compatibility_level} <level {3.11} ? {} : {may}}", Planned("not built yet");
+    /// The TLS level where no policy says otherwise.
+    smtp_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"])) = "${{$compatibility_level} <level {3.11} ? {} : {may}}", Works;
 
-    /// See postconf(5), `smtp_tls_servername`.
-    smtp_tls_servername: Text = "", Planned("not built yet");
+    /// The name that is sent as SNI.
+    smtp_tls_servername: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_session_cache_database`.
-    smtp_tls_session_cache_database: Text(form: Table) = "", Planned("not built yet");
+    /// Where TLS sessions are kept for resumption.
+    smtp_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
 
-    /// See postconf(5), `smtp_tls_session_cache_timeout`.
-    smtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("not built yet");
+    /// How long a TLS session is kept.
+    smtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("TLS session resumption and SNI are not built yet");
 
-    /// See postconf(5), `smtp_tls_trace_size_limit`.
-    smtp_tls_trace_size_limit: Int = "102400", Planned("not built yet");
+    /// How large the transcript of one TLS handshake may become, in bytes.
+    smtp_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtp_tls_trust_anchor_file`.
-    smtp_tls_trust_anchor_file: Text = "", Planned("not built yet");
+    /// Files of certificates or keys that are the only ones trusted.
+    smtp_tls_trust_anchor_file: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_verify_cert_match`.
-    smtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Planned("not built yet");
+    /// Which names a certificate may have at level `verify`.
+    smtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtp_tls_wrappermode`.
-    smtp_tls_wrappermode: Bool = "no", Planned("not built yet");
+    /// Whether TLS begins with the connection, without STARTTLS.
+    smtp_tls_wrappermode: Bool = "no", Works;
 
-    /// See postconf(5), `smtp_tlsrpt_enable`.
-    smtp_tlsrpt_enable: NBool = "no", Planned("not built yet");
+    /// Whether TLS results are reported for TLSRPT (RFC 8460).
+    smtp_tlsrpt_enable: NBool = "no", Planned("TLSRPT is not built yet");
 
-    /// See postconf(5), `smtp_tlsrpt_skip_reused_handshakes`.
-    smtp_tlsrpt_skip_reused_handshakes: NBool = "no", Planned("not built yet");
+    /// Whether resumed sessions are left out of that report.
+    smtp_tlsrpt_skip_reused_handshakes: NBool = "no", Planned("TLSRPT is not built yet");
 
-    /// See postconf(5), `smtp_tlsrpt_socket_name`.
-    smtp_tlsrpt_socket_name: Text = "", Planned("not built yet");
+    /// The socket of the TLSRPT collector.
+    smtp_tlsrpt_socket_name: Text = "", Planned("TLSRPT is not built yet");
 
-    /// See postconf(5), `smtp_use_tls`.
-    smtp_use_tls: Bool = "no", Planned("not built yet");
+    /// Old switch: TLS is used where it is offered.
+    smtp_use_tls: Bool = "no", Works;
 }

@@ -1,200 +1,182 @@
-//! smtpd(8) access control: what main.cf can say (postconf(5)).
+//! Restriction lists of smtpd(8), and the replies that they give: SMTPD_ACCESS_README.
 
 use crate::param::params;
 
-params! { smtpd_access, "smtpd(8) access control";
-    /// See postconf(5), `access_map_defer_code`.
-    access_map_defer_code: Int = "450", Planned("not built yet");
+params! { smtpd_access, "SMTP server: access";
+    /// Reply code of the `defer` result in access(5) tables.
+    access_map_defer_code: Int = "450", Works;
 
-    /// See postconf(5), `access_map_reject_code`.
-    access_map_reject_code: Int = "554", Planned("not built yet");
+    /// Reply code of the `reject` result in access(5) tables.
+    access_map_reject_code: Int = "554", Works;
 
-    /// See postconf(5), `default_rbl_reply`.
-    default_rbl_reply: Raw(min: 1) = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", Planned("not built yet");
+    /// Whether mail with sender-specified routing (`user@remote@site`) is relayed for strangers.
+    allow_untrusted_routing: Bool = "no", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `defer_code`.
-    defer_code: Int = "450", Planned("not built yet");
+    /// The reply to clients that a DNS list names, with `$name` expansions of its own.
+    default_rbl_reply: Raw(min: 1) = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `invalid_hostname_reject_code`.
-    invalid_hostname_reject_code: Int = "501", Planned("not built yet");
+    /// Reply code of the restriction `defer`.
+    defer_code: Int = "450", Works;
 
-    /// See postconf(5), `maps_rbl_domains`.
-    maps_rbl_domains: Text = "", Planned("not built yet");
+    /// Reply code of `reject_invalid_helo_hostname`.
+    invalid_hostname_reject_code: Int = "501", Works;
 
-    /// See postconf(5), `maps_rbl_reject_code`.
-    maps_rbl_reject_code: Int = "554", Planned("not built yet");
+    /// DNS lists for the obsolete restriction `reject_maps_rbl`.
+    maps_rbl_domains: Text = "", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `multi_recipient_bounce_reject_code`.
-    multi_recipient_bounce_reject_code: Int = "550", Planned("not built yet");
+    /// Reply code for clients that a DNS list names.
+    maps_rbl_reject_code: Int = "554", Works;
 
-    /// See postconf(5), `non_fqdn_reject_code`.
-    non_fqdn_reject_code: Int = "504", Planned("not built yet");
+    /// Reply code of `reject_multi_recipient_bounce`.
+    multi_recipient_bounce_reject_code: Int = "550", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `permit_mx_backup_networks`.
-    permit_mx_backup_networks: Text(form: Patterns) = "", Planned("not built yet");
+    /// Reply code of the `reject_non_fqdn_...` restrictions.
+    non_fqdn_reject_code: Int = "504", Works;
 
-    /// See postconf(5), `plaintext_reject_code`.
-    plaintext_reject_code: Int = "450", Planned("not built yet");
+    /// Networks whose hosts `permit_mx_backup` asks for as primary MX.
+    permit_mx_backup_networks: Text(form: Patterns) = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `rbl_reply_maps`.
-    rbl_reply_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Reply code of `reject_plaintext_session`.
+    plaintext_reject_code: Int = "450", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `reject_code`.
-    reject_code: Int = "554", Planned("not built yet");
+    /// Tables with a reply for each DNS list, instead of `default_rbl_reply`.
+    rbl_reply_maps: Text(form: Tables) = "", Planned("these DNS lookups are not built yet");
 
-    /// See postconf(5), `reject_tempfail_action`.
-    reject_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "defer_if_permit", Planned("not built yet");
+    /// Reply code of the restriction `reject`.
+    reject_code: Int = "554", Works;
 
-    /// See postconf(5), `relay_domains_reject_code`.
-    relay_domains_reject_code: Int = "554", Planned("not built yet");
+    /// What happens when a restriction's question finds a temporary error.
+    reject_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "defer_if_permit", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `show_user_unknown_table_name`.
-    show_user_unknown_table_name: Bool = "yes", Planned("not built yet");
+    /// Reply code for destinations that are none of ours.
+    relay_domains_reject_code: Int = "554", Works;
 
-    /// See postconf(5), `smtpd_client_restrictions`.
-    smtpd_client_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Whether the reply to an unknown recipient names the table.
+    show_user_unknown_table_name: Bool = "yes", Works;
 
-    /// See postconf(5), `smtpd_data_restrictions`.
-    smtpd_data_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Restrictions when a client connects.
+    smtpd_client_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_delay_reject`.
-    smtpd_delay_reject: Bool = "yes", Planned("not built yet");
+    /// Restrictions at DATA.
+    smtpd_data_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_end_of_data_restrictions`.
-    smtpd_end_of_data_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Whether client, HELO and sender restrictions wait for RCPT TO.
+    smtpd_delay_reject: Bool = "yes", Works;
 
-    /// See postconf(5), `smtpd_etrn_restrictions`.
-    smtpd_etrn_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Restrictions after the message.
+    smtpd_end_of_data_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_forbid_bare_newline`.
-    smtpd_forbid_bare_newline: Text(min: 1, form: OneOf(&["normalize", "yes", "note", "reject", "no"])) = "normalize", Planned("not built yet");
+    /// Restrictions at ETRN.
+    smtpd_etrn_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_forbid_bare_newline_exclusions`.
-    smtpd_forbid_bare_newline_exclusions: Text(form: Patterns) = "$mynetworks", Planned("not built yet");
+    /// What happens to lines that end without carriage return.
+    smtpd_forbid_bare_newline: Text(min: 1, form: OneOf(&["normalize", "yes", "note", "reject", "no"])) = "normalize", Works;
 
-    /// See postconf(5), `smtpd_forbid_bare_newline_reject_code`.
-    smtpd_forbid_bare_newline_reject_code: Int(min: 500, max: 599) = "550", Planned("not built yet");
+    /// Clients that may end lines so.
+    smtpd_forbid_bare_newline_exclusions: Text(form: Patterns) = "$mynetworks", Works;
 
-    /// See postconf(5), `smtpd_forbid_unauth_pipelining`.
-    smtpd_forbid_unauth_pipelining: Bool = "yes", Planned("not built yet");
+    /// Reply code for such lines.
+    smtpd_forbid_bare_newline_reject_code: Int(min: 500, max: 599) = "550", Works;
 
-    /// See postconf(5), `smtpd_forbidden_commands`.
-    smtpd_forbidden_commands: Text(form: List) = "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}", Planned("not built yet");
+    /// Whether clients are disconnected that pipeline without leave.
+    smtpd_forbid_unauth_pipelining: Bool = "yes", Works;
 
-    /// See postconf(5), `smtpd_helo_restrictions`.
-    smtpd_helo_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Commands that end the session at once.
+    smtpd_forbidden_commands: Text(form: List) = "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}", Works;
 
-    /// See postconf(5), `smtpd_log_access_permit_actions`.
-    smtpd_log_access_permit_actions: Text(form: List) = "", Planned("not built yet");
+    /// Restrictions at HELO and EHLO.
+    smtpd_helo_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_null_access_lookup_key`.
-    smtpd_null_access_lookup_key: Text = "<>", Planned("not built yet");
+    /// Permitting results of access tables that are logged.
+    smtpd_log_access_permit_actions: Text(form: List) = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_policy_service_default_action`.
-    smtpd_policy_service_default_action: Text(min: 1) = "451 4.3.5 Server configuration problem", Planned("not built yet");
+    /// What is looked up for the empty sender in access tables.
+    smtpd_null_access_lookup_key: Text = "<>", Works;
 
-    /// See postconf(5), `smtpd_policy_service_max_idle`.
-    smtpd_policy_service_max_idle: Time(min: 1) = "300s", Planned("not built yet");
+    /// Restrictions at RCPT TO, after those for relaying.
+    smtpd_recipient_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_policy_service_max_ttl`.
-    smtpd_policy_service_max_ttl: Time(min: 1) = "1000s", Planned("not built yet");
+    /// Tables that replace negative replies.
+    smtpd_reject_filter_maps: Text(form: Tables) = "", Planned("this filter is not built yet");
 
-    /// See postconf(5), `smtpd_policy_service_policy_context`.
-    smtpd_policy_service_policy_context: Text = "", Planned("not built yet");
+    /// Text that is appended to negative replies.
+    smtpd_reject_footer: Raw = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_policy_service_request_limit`.
-    smtpd_policy_service_request_limit: Int = "0", Planned("not built yet");
+    /// Tables with such a text for each reply.
+    smtpd_reject_footer_maps: Text(form: Tables) = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_policy_service_retry_delay`.
-    smtpd_policy_service_retry_delay: Time(min: 1) = "1s", Planned("not built yet");
+    /// Whether unknown recipients are refused where no restriction says so.
+    smtpd_reject_unlisted_recipient: Bool = "yes", Works;
 
-    /// See postconf(5), `smtpd_policy_service_timeout`.
-    smtpd_policy_service_timeout: Time(min: 1) = "100s", Planned("not built yet");
+    /// Whether unknown senders of our domains are refused.
+    smtpd_reject_unlisted_sender: Bool = "no", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_policy_service_try_limit`.
-    smtpd_policy_service_try_limit: Int(min: 1) = "2", Planned("not built yet");
+    /// Whether `smtpd_relay_restrictions` come first.
+    smtpd_relay_before_recipient_restrictions: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Works;
 
-    /// See postconf(5), `smtpd_recipient_restrictions`.
-    smtpd_recipient_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Restrictions at RCPT TO that decide about relaying.
+    smtpd_relay_restrictions: Text(form: Restrictions) = "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}", Works;
 
-    /// See postconf(5), `smtpd_reject_filter_maps`.
-    smtpd_reject_filter_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Names that stand for restriction lists.
+    smtpd_restriction_classes: Text(form: List) = "", Works;
 
-    /// See postconf(5), `smtpd_reject_footer`.
-    smtpd_reject_footer: Raw = "", Planned("not built yet");
+    /// Tables that tell who owns a sender address.
+    smtpd_sender_login_maps: Text(form: Tables) = "", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_reject_footer_maps`.
-    smtpd_reject_footer_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Restrictions at MAIL FROM.
+    smtpd_sender_restrictions: Text(form: Restrictions) = "", Works;
 
-    /// See postconf(5), `smtpd_reject_unlisted_recipient`.
-    smtpd_reject_unlisted_recipient: Bool = "yes", Planned("not built yet");
+    /// Whether addresses in commands need `<>`, and may hold nothing but the address.
+    strict_rfc821_envelopes: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_reject_unlisted_sender`.
-    smtpd_reject_unlisted_sender: Bool = "no", Planned("not built yet");
+    /// Reply code of `reject_unknown_sender_domain` and `reject_unknown_recipient_domain`.
+    unknown_address_reject_code: Int = "450", Works;
 
-    /// See postconf(5), `smtpd_relay_before_recipient_restrictions`.
-    smtpd_relay_before_recipient_restrictions: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Planned("not built yet");
+    /// What these do when DNS has a temporary error.
+    unknown_address_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_relay_restrictions`.
-    smtpd_relay_restrictions: Text(form: Restrictions) = "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}", Planned("not built yet");
+    /// Reply code of `reject_unknown_client_hostname`.
+    unknown_client_reject_code: Int = "450", Works;
 
-    /// See postconf(5), `smtpd_restriction_classes`.
-    smtpd_restriction_classes: Text(form: List) = "", Planned("not built yet");
+    /// What `reject_unknown_helo_hostname` does when DNS has a temporary error.
+    unknown_helo_hostname_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("this part of the SMTP server is not built yet");
 
-    /// See postconf(5), `smtpd_sender_login_maps`.
-    smtpd_sender_login_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Reply code of `reject_unknown_helo_hostname`.
+    unknown_hostname_reject_code: Int = "450", Works;
 
-    /// See postconf(5), `smtpd_sender_restrictions`.
-    smtpd_sender_restrictions: Text(form: Restrictions) = "", Planned("not built yet");
+    /// Reply code for unknown local recipients.
+    unknown_local_recipient_reject_code: Int = "550", Works;
 
-    /// See postconf(5), `unknown_address_reject_code`.
-    unknown_address_reject_code: Int = "450", Planned("not built yet");
+    /// Reply code for unknown recipients in `relay_domains`.
+    unknown_relay_recipient_reject_code: Int = "550", Works;
 
-    /// See postconf(5), `unknown_address_tempfail_action`.
-    unknown_address_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("not built yet");
+    /// Reply code for unknown recipients in `virtual_alias_domains`.
+    unknown_virtual_alias_reject_code: Int = "550", Works;
 
-    /// See postconf(5), `unknown_client_reject_code`.
-    unknown_client_reject_code: Int = "450", Planned("not built yet");
+    /// Reply code for unknown recipients in `virtual_mailbox_domains`.
+    unknown_virtual_mailbox_reject_code: Int = "550", Works;
 
-    /// See postconf(5), `unknown_helo_hostname_tempfail_action`.
-    unknown_helo_hostname_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("not built yet");
+    /// Reply code while it is not known whether a recipient exists.
+    unverified_recipient_defer_code: Int(min: 200, max: 499) = "450", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unknown_hostname_reject_code`.
-    unknown_hostname_reject_code: Int = "450", Planned("not built yet");
+    /// Reply code when a probe found that a recipient does not exist.
+    unverified_recipient_reject_code: Int(min: 200, max: 599) = "450", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unknown_local_recipient_reject_code`.
-    unknown_local_recipient_reject_code: Int = "550", Planned("not built yet");
+    /// The text of that reply; empty for what the probe found.
+    unverified_recipient_reject_reason: Text = "", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unknown_relay_recipient_reject_code`.
-    unknown_relay_recipient_reject_code: Int = "550", Planned("not built yet");
+    /// What `reject_unverified_recipient` does when a probe has a temporary error.
+    unverified_recipient_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unknown_virtual_alias_reject_code`.
-    unknown_virtual_alias_reject_code: Int = "550", Planned("not built yet");
+    /// Reply code while it is not known whether a sender exists.
+    unverified_sender_defer_code: Int(min: 200, max: 499) = "450", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unknown_virtual_mailbox_reject_code`.
-    unknown_virtual_mailbox_reject_code: Int = "550", Planned("not built yet");
+    /// Reply code when a probe found that a sender does not exist.
+    unverified_sender_reject_code: Int(min: 200, max: 599) = "450", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unverified_recipient_defer_code`.
-    unverified_recipient_defer_code: Int(min: 200, max: 499) = "450", Planned("not built yet");
+    /// The text of that reply; empty for what the probe found.
+    unverified_sender_reject_reason: Text = "", Planned("address verification is not built yet");
 
-    /// See postconf(5), `unverified_recipient_reject_code`.
-    unverified_recipient_reject_code: Int(min: 200, max: 599) = "450", Planned("not built yet");
-
-    /// See postconf(5), `unverified_recipient_reject_reason`.
-    unverified_recipient_reject_reason: Text = "", Planned("not built yet");
-
-    /// See postconf(5), `unverified_recipient_tempfail_action`.
-    unverified_recipient_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("not built yet");
-
-    /// See postconf(5), `unverified_sender_defer_code`.
-    unverified_sender_defer_code: Int(min: 200, max: 499) = "450", Planned("not built yet");
-
-    /// See postconf(5), `unverified_sender_reject_code`.
-    unverified_sender_reject_code: Int(min: 200, max: 599) = "450", Planned("not built yet");
-
-    /// See postconf(5), `unverified_sender_reject_reason`.
-    unverified_sender_reject_reason: Text = "", Planned("not built yet");
-
-    /// See postconf(5), `unverified_sender_tempfail_action`.
-    unverified_sender_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("not built yet");
+    /// What `reject_unverified_sender` does when a probe has a temporary error.
+    unverified_sender_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("address verification is not built yet");
 }

@@ -1,113 +1,113 @@
-//! smtpd(8) TLS: what main.cf can say (postconf(5)).
+//! TLS of smtpd(8): TLS_README.
 
 use crate::param::params;
 
-params! { smtpd_tls, "smtpd(8) TLS";
-    /// See postconf(5), `smtpd_enforce_tls`.
-    smtpd_enforce_tls: Bool = "no", Planned("not built yet");
+params! { smtpd_tls, "SMTP server: TLS";
+    /// Old switch: clients must use TLS.
+    smtpd_enforce_tls: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_starttls_timeout`.
-    smtpd_starttls_timeout: Time(min: 1) = "${stress?{10}:{300}}s", Planned("not built yet");
+    /// How long the TLS handshake may take.
+    smtpd_starttls_timeout: Time(min: 1) = "${stress?{10}:{300}}s", Works;
 
-    /// See postconf(5), `smtpd_tls_CAfile`.
-    smtpd_tls_CAfile: Text(form: File) = "", Planned("not built yet");
+    /// A file of certificate authorities that may sign client certificates.
+    smtpd_tls_CAfile: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_CApath`.
-    smtpd_tls_CApath: Text(form: Directory) = "", Planned("not built yet");
+    /// A directory of certificate authorities that may sign client certificates.
+    smtpd_tls_CApath: Text(form: Directory) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_always_issue_session_ids`.
-    smtpd_tls_always_issue_session_ids: Bool = "yes", Planned("not built yet");
+    /// Whether TLS sessions get an id when none are kept.
+    smtpd_tls_always_issue_session_ids: Bool = "yes", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtpd_tls_ask_ccert`.
-    smtpd_tls_ask_ccert: Bool = "no", Planned("not built yet");
+    /// Whether clients are asked for a certificate.
+    smtpd_tls_ask_ccert: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_tls_auth_only`.
-    smtpd_tls_auth_only: Bool = "no", Planned("not built yet");
+    /// Whether AUTH is offered with TLS only.
+    smtpd_tls_auth_only: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_tls_ccert_verifydepth`.
-    smtpd_tls_ccert_verifydepth: Int = "9", Planned("not built yet");
+    /// How long a client's certificate chain may be.
+    smtpd_tls_ccert_verifydepth: Int = "9", Works;
 
-    /// See postconf(5), `smtpd_tls_cert_file`.
-    smtpd_tls_cert_file: Text(form: File) = "", Planned("not built yet");
+    /// The server's RSA certificate.
+    smtpd_tls_cert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_chain_files`.
-    smtpd_tls_chain_files: Text(form: Files) = "", Planned("not built yet");
+    /// The server's keys and certificate chains, all in PEM files.
+    smtpd_tls_chain_files: Text(form: Files) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_ciphers`.
-    smtpd_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Planned("not built yet");
+    /// The least cipher grade of opportunistic TLS.
+    smtpd_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
-    /// See postconf(5), `smtpd_tls_dcert_file`.
-    smtpd_tls_dcert_file: Text(form: File) = "", Planned("not built yet");
+    /// The server's DSA certificate.
+    smtpd_tls_dcert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_dh1024_param_file`.
-    smtpd_tls_dh1024_param_file: Text(form: File) = "", Planned("not built yet");
+    /// Parameters for Diffie-Hellman; `auto` for OpenSSL's own.
+    smtpd_tls_dh1024_param_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_dh512_param_file`.
-    smtpd_tls_dh512_param_file: Text(form: File) = "", Planned("not built yet");
+    /// Diffie-Hellman parameters for export ciphers.
+    smtpd_tls_dh512_param_file: Text(form: File) = "", Accepted("OpenSSL has no export and low grade ciphers any more");
 
-    /// See postconf(5), `smtpd_tls_dkey_file`.
-    smtpd_tls_dkey_file: Text(form: File) = "$smtpd_tls_dcert_file", Planned("not built yet");
+    /// The server's DSA key.
+    smtpd_tls_dkey_file: Text(form: File) = "$smtpd_tls_dcert_file", Works;
 
-    /// See postconf(5), `smtpd_tls_eccert_file`.
-    smtpd_tls_eccert_file: Text(form: File) = "", Planned("not built yet");
+    /// The server's ECDSA certificate.
+    smtpd_tls_eccert_file: Text(form: File) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_eckey_file`.
-    smtpd_tls_eckey_file: Text(form: File) = "$smtpd_tls_eccert_file", Planned("not built yet");
+    /// The server's ECDSA key.
+    smtpd_tls_eckey_file: Text(form: File) = "$smtpd_tls_eccert_file", Works;
 
-    /// See postconf(5), `smtpd_tls_eecdh_grade`.
-    smtpd_tls_eecdh_grade: Text(min: 1, form: OneOf(&["auto", "none", "strong", "ultra"])) = "auto", Planned("not built yet");
+    /// The grade of elliptic curves.
+    smtpd_tls_eecdh_grade: Text(min: 1, form: OneOf(&["auto", "none", "strong", "ultra"])) = "auto", Accepted("OpenSSL negotiates curves from tls_eecdh_auto_curves");
 
-    /// See postconf(5), `smtpd_tls_enable_rpk`.
-    smtpd_tls_enable_rpk: Bool = "no", Planned("not built yet");
+    /// Whether clients may present raw public keys.
+    smtpd_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtpd_tls_exclude_ciphers`.
-    smtpd_tls_exclude_ciphers: Text(form: List) = "", Planned("not built yet");
+    /// Ciphers that are never used.
+    smtpd_tls_exclude_ciphers: Text(form: List) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_fingerprint_digest`.
-    smtpd_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("not built yet");
+    /// The digest of client certificate fingerprints.
+    smtpd_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `smtpd_tls_key_file`.
-    smtpd_tls_key_file: Text(form: File) = "$smtpd_tls_cert_file", Planned("not built yet");
+    /// The server's RSA key.
+    smtpd_tls_key_file: Text(form: File) = "$smtpd_tls_cert_file", Works;
 
-    /// See postconf(5), `smtpd_tls_loglevel`.
-    smtpd_tls_loglevel: Text(form: LogLevels) = "0", Planned("not built yet");
+    /// How much of TLS is logged.
+    smtpd_tls_loglevel: Text(form: LogLevels) = "0", Works;
 
-    /// See postconf(5), `smtpd_tls_loglevel_maps`.
-    smtpd_tls_loglevel_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with a TLS log level for each client.
+    smtpd_tls_loglevel_maps: Text(form: Tables) = "", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtpd_tls_mandatory_ciphers`.
-    smtpd_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Planned("not built yet");
+    /// The least cipher grade of required TLS.
+    smtpd_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
-    /// See postconf(5), `smtpd_tls_mandatory_exclude_ciphers`.
-    smtpd_tls_mandatory_exclude_ciphers: Text(form: List) = "", Planned("not built yet");
+    /// Ciphers that are not used when TLS is required.
+    smtpd_tls_mandatory_exclude_ciphers: Text(form: List) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_mandatory_protocols`.
-    smtpd_tls_mandatory_protocols: Text(form: Protocols) = ">=TLSv1", Planned("not built yet");
+    /// The TLS versions of required TLS.
+    smtpd_tls_mandatory_protocols: Text(form: Protocols) = ">=TLSv1", Works;
 
-    /// See postconf(5), `smtpd_tls_protocols`.
-    smtpd_tls_protocols: Text(form: Protocols) = ">=TLSv1", Planned("not built yet");
+    /// The TLS versions of opportunistic TLS.
+    smtpd_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
 
-    /// See postconf(5), `smtpd_tls_received_header`.
-    smtpd_tls_received_header: Bool = "no", Planned("not built yet");
+    /// Whether Received: headers tell protocol, cipher and client certificate.
+    smtpd_tls_received_header: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_tls_req_ccert`.
-    smtpd_tls_req_ccert: Bool = "no", Planned("not built yet");
+    /// Whether clients must have a trusted certificate when TLS is required.
+    smtpd_tls_req_ccert: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_tls_security_level`.
-    smtpd_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt"])) = "", Planned("not built yet");
+    /// The TLS level of the server: empty, none, may or encrypt.
+    smtpd_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt"])) = "", Works;
 
-    /// See postconf(5), `smtpd_tls_session_cache_database`.
-    smtpd_tls_session_cache_database: Text(form: Table) = "", Planned("not built yet");
+    /// Where TLS sessions are kept for resumption.
+    smtpd_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
 
-    /// See postconf(5), `smtpd_tls_session_cache_timeout`.
-    smtpd_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("not built yet");
+    /// How long a TLS session, and the keys of session tickets, are kept.
+    smtpd_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("TLS session resumption and SNI are not built yet");
 
-    /// See postconf(5), `smtpd_tls_trace_size_limit`.
-    smtpd_tls_trace_size_limit: Int = "102400", Planned("not built yet");
+    /// How large the transcript of one TLS handshake may become, in bytes.
+    smtpd_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `smtpd_tls_wrappermode`.
-    smtpd_tls_wrappermode: Bool = "no", Planned("not built yet");
+    /// Whether TLS begins with the connection, without STARTTLS.
+    smtpd_tls_wrappermode: Bool = "no", Works;
 
-    /// See postconf(5), `smtpd_use_tls`.
-    smtpd_use_tls: Bool = "no", Planned("not built yet");
+    /// Old switch: clients are offered TLS.
+    smtpd_use_tls: Bool = "no", Works;
 }

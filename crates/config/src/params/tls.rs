@@ -1,107 +1,107 @@
-//! TLS for all: what main.cf can say (postconf(5)).
+//! TLS in all programs: ciphers, curves, OpenSSL (TLS_README).
 
 use crate::param::params;
 
-params! { tls, "TLS for all";
-    /// See postconf(5), `openssl_path`.
-    openssl_path: Text(min: 1) = "openssl", Planned("not built yet");
+params! { tls, "TLS";
+    /// Where the openssl(1) command is.
+    openssl_path: Text(min: 1) = "openssl", Accepted("only installation and manual pages use it");
 
-    /// See postconf(5), `requiretls_enable`.
-    requiretls_enable: NBool = "yes", Planned("not built yet");
+    /// Whether the REQUIRETLS option of MAIL FROM is offered (RFC 8689).
+    requiretls_enable: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
-    /// See postconf(5), `requiretls_esmtp_header`.
-    requiretls_esmtp_header: NBool = "yes", Planned("not built yet");
+    /// Whether a header carries a REQUIRETLS request through content filters.
+    requiretls_esmtp_header: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
-    /// See postconf(5), `requiretls_redact_dsn`.
-    requiretls_redact_dsn: NBool = "yes", Planned("not built yet");
+    /// Whether notices about REQUIRETLS mail leave out its body and need no TLS themselves.
+    requiretls_redact_dsn: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
-    /// See postconf(5), `tls_append_default_CA`.
-    tls_append_default_CA: Bool = "no", Planned("not built yet");
+    /// Whether the system's certificate authorities are trusted in addition.
+    tls_append_default_CA: Bool = "no", Works;
 
-    /// See postconf(5), `tls_config_file`.
-    tls_config_file: Text = "default", Planned("not built yet");
+    /// The OpenSSL configuration file.
+    tls_config_file: Text = "default", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_config_name`.
-    tls_config_name: Text = "", Planned("not built yet");
+    /// The section of that file for the mail system.
+    tls_config_name: Text = "", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_daemon_random_bytes`.
-    tls_daemon_random_bytes: Int(min: 1) = "32", Planned("not built yet");
+    /// How many random bytes a daemon gets from tlsmgr(8).
+    tls_daemon_random_bytes: Int(min: 1) = "32", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_dane_digests`.
-    tls_dane_digests: Text(min: 1, form: List) = "sha512 sha256", Planned("not built yet");
+    /// Digests for TLSA records, strongest first.
+    tls_dane_digests: Text(min: 1, form: List) = "sha512 sha256", Planned("only the TLS levels none, may and encrypt are built yet");
 
-    /// See postconf(5), `tls_disable_workarounds`.
-    tls_disable_workarounds: Text = "", Planned("not built yet");
+    /// OpenSSL's workarounds for peers with bugs that are turned off.
+    tls_disable_workarounds: Text = "", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_eecdh_auto_curves`.
-    tls_eecdh_auto_curves: Text(form: List) = EecdhAutoCurves, Planned("not built yet");
+    /// The elliptic curves that are offered, in order.
+    tls_eecdh_auto_curves: Text(form: List) = EecdhAutoCurves, Works;
 
-    /// See postconf(5), `tls_eecdh_strong_curve`.
-    tls_eecdh_strong_curve: Text = "prime256v1", Planned("not built yet");
+    /// The curve of grade `strong`.
+    tls_eecdh_strong_curve: Text = "prime256v1", Accepted("OpenSSL negotiates curves from tls_eecdh_auto_curves");
 
-    /// See postconf(5), `tls_eecdh_ultra_curve`.
-    tls_eecdh_ultra_curve: Text = "secp384r1", Planned("not built yet");
+    /// The curve of grade `ultra`.
+    tls_eecdh_ultra_curve: Text = "secp384r1", Accepted("OpenSSL negotiates curves from tls_eecdh_auto_curves");
 
-    /// See postconf(5), `tls_export_cipherlist`.
-    tls_export_cipherlist: Text(form: CipherList) = "", Planned("not built yet");
+    /// The OpenSSL cipher list of grade `export`.
+    tls_export_cipherlist: Text(form: CipherList) = "", Accepted("OpenSSL has no export and low grade ciphers any more");
 
-    /// See postconf(5), `tls_fast_shutdown_enable`.
-    tls_fast_shutdown_enable: Bool = "yes", Planned("not built yet");
+    /// Whether closing TLS does not wait for the peer.
+    tls_fast_shutdown_enable: Bool = "yes", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_ffdhe_auto_groups`.
-    tls_ffdhe_auto_groups: Text(form: List) = FfdheAutoGroups, Planned("not built yet");
+    /// The finite-field Diffie-Hellman groups that are offered, in order.
+    tls_ffdhe_auto_groups: Text(form: List) = FfdheAutoGroups, Works;
 
-    /// See postconf(5), `tls_high_cipherlist`.
-    tls_high_cipherlist: Text(min: 1, form: CipherList) = "aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH", Planned("not built yet");
+    /// The OpenSSL cipher list of grade `high`.
+    tls_high_cipherlist: Text(min: 1, form: CipherList) = "aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH", Works;
 
-    /// See postconf(5), `tls_low_cipherlist`.
-    tls_low_cipherlist: Text(form: CipherList) = "", Planned("not built yet");
+    /// The OpenSSL cipher list of grade `low`.
+    tls_low_cipherlist: Text(form: CipherList) = "", Accepted("OpenSSL has no export and low grade ciphers any more");
 
-    /// See postconf(5), `tls_medium_cipherlist`.
-    tls_medium_cipherlist: Text(min: 1, form: CipherList) = "aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH", Planned("not built yet");
+    /// The OpenSSL cipher list of grade `medium`.
+    tls_medium_cipherlist: Text(min: 1, form: CipherList) = "aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH", Works;
 
-    /// See postconf(5), `tls_null_cipherlist`.
-    tls_null_cipherlist: Text(min: 1, form: CipherList) = "eNULL:!kDH:!kECDH:!aDSS:!MD5:!aNULL", Planned("not built yet");
+    /// The OpenSSL cipher list of grade `null`.
+    tls_null_cipherlist: Text(min: 1, form: CipherList) = "eNULL:!kDH:!kECDH:!aDSS:!MD5:!aNULL", Works;
 
-    /// See postconf(5), `tls_preempt_cipherlist`.
-    tls_preempt_cipherlist: Bool = "no", Planned("not built yet");
+    /// Whether the server's order of ciphers counts, not the client's.
+    tls_preempt_cipherlist: Bool = "no", Works;
 
-    /// See postconf(5), `tls_random_bytes`.
-    tls_random_bytes: Int(min: 1) = "32", Planned("not built yet");
+    /// How many bytes tlsmgr(8) reads from its random source at a time.
+    tls_random_bytes: Int(min: 1) = "32", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_random_exchange_name`.
-    tls_random_exchange_name: Text = "${data_directory}/prng_exch", Planned("not built yet");
+    /// Where tlsmgr(8) keeps randomness over restarts.
+    tls_random_exchange_name: Text = "${data_directory}/prng_exch", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_random_prng_update_period`.
-    tls_random_prng_update_period: Time(min: 1) = "3600s", Planned("not built yet");
+    /// How often that is saved.
+    tls_random_prng_update_period: Time(min: 1) = "3600s", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_random_reseed_period`.
-    tls_random_reseed_period: Time(min: 1) = "3600s", Planned("not built yet");
+    /// How often tlsmgr(8) reads new randomness.
+    tls_random_reseed_period: Time(min: 1) = "3600s", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_random_source`.
-    tls_random_source: Text = "dev:/dev/urandom", Planned("not built yet");
+    /// Where tlsmgr(8) gets randomness.
+    tls_random_source: Text = "dev:/dev/urandom", Accepted("OpenSSL seeds its random numbers from the kernel");
 
-    /// See postconf(5), `tls_required_enable`.
-    tls_required_enable: NBool = "yes", Planned("not built yet");
+    /// Whether a `TLS-Required: no` header relaxes TLS policies (RFC 8689).
+    tls_required_enable: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
-    /// See postconf(5), `tls_server_sni_maps`.
-    tls_server_sni_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with key and certificate files for each name that clients ask for.
+    tls_server_sni_maps: Text(form: Tables) = "", Planned("server name indication is not built yet");
 
-    /// See postconf(5), `tls_session_ticket_cipher`.
-    tls_session_ticket_cipher: Text = "aes-256-cbc", Planned("not built yet");
+    /// The cipher that protects session tickets; empty for no tickets.
+    tls_session_ticket_cipher: Text = "aes-256-cbc", Planned("TLS session resumption and SNI are not built yet");
 
-    /// See postconf(5), `tls_ssl_options`.
-    tls_ssl_options: Text = "", Planned("not built yet");
+    /// OpenSSL options that are turned on.
+    tls_ssl_options: Text = "", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_trace_rate_limit`.
-    tls_trace_rate_limit: Int = "1", Planned("not built yet");
+    /// How many TLS transcripts are written in `anvil_rate_time_unit`; 0 or less for no limit.
+    tls_trace_rate_limit: Int = "1", Planned("client rates are not counted yet");
 
-    /// See postconf(5), `tls_trust_server_ccerts`.
-    tls_trust_server_ccerts: Bool = "no", Planned("not built yet");
+    /// Whether certificates for servers only are good for clients too.
+    tls_trust_server_ccerts: Bool = "no", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tls_wildcard_matches_multiple_labels`.
-    tls_wildcard_matches_multiple_labels: Bool = "yes", Planned("not built yet");
+    /// Whether `*` in a certificate stands for more than one label.
+    tls_wildcard_matches_multiple_labels: Bool = "yes", Planned("TLS behaves as with the default yet");
 
-    /// See postconf(5), `tlsmgr_service_name`.
-    tlsmgr_service_name: Text(min: 1, form: Service) = "tlsmgr", Planned("not built yet");
+    /// The service that keeps TLS sessions and randomness.
+    tlsmgr_service_name: Text(min: 1, form: Service) = "tlsmgr", Accepted("TLS sessions are kept in the process that makes them; no tlsmgr process is asked");
 }

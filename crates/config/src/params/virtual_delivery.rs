@@ -1,29 +1,26 @@
-//! virtual(8): what main.cf can say (postconf(5)).
+//! Delivery to mailboxes of virtual domains: virtual(8).
 
 use crate::param::params;
 
-params! { virtual_delivery, "virtual(8)";
-    /// See postconf(5), `virtual_delivery_status_filter`.
-    virtual_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("not built yet");
+params! { virtual_delivery, "Virtual delivery";
+    /// As `default_delivery_status_filter`, for virtual(8).
+    virtual_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 
-    /// See postconf(5), `virtual_gid_maps`.
-    virtual_gid_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with the group of each virtual mailbox.
+    virtual_gid_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `virtual_mailbox_base`.
-    virtual_mailbox_base: Text(min: 1) = "", Planned("not built yet");
+    /// The directory that all virtual mailboxes are in.
+    virtual_mailbox_base: Text(min: 1) = "", Works;
 
-    /// See postconf(5), `virtual_mailbox_limit`.
-    virtual_mailbox_limit: Long = "51200000", Planned("not built yet");
+    /// How large a virtual mailbox file may become, in bytes; 0 for no limit.
+    virtual_mailbox_limit: Long = "51200000", Works;
 
-    /// See postconf(5), `virtual_mailbox_lock`.
-    virtual_mailbox_lock: Text(min: 1, form: SetOf(&["fcntl", "flock", "dotlock"])) = "fcntl, dotlock", Planned("not built yet");
+    /// Tables with the mailbox of each recipient in `virtual_mailbox_domains`.
+    virtual_mailbox_maps: Text(form: Tables) = "", Works;
 
-    /// See postconf(5), `virtual_mailbox_maps`.
-    virtual_mailbox_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// The least user number that a virtual mailbox may have.
+    virtual_minimum_uid: Int(min: 1) = "100", Works;
 
-    /// See postconf(5), `virtual_minimum_uid`.
-    virtual_minimum_uid: Int(min: 1) = "100", Planned("not built yet");
-
-    /// See postconf(5), `virtual_uid_maps`.
-    virtual_uid_maps: Text(form: Tables) = "", Planned("not built yet");
+    /// Tables with the user of each virtual mailbox.
+    virtual_uid_maps: Text(form: Tables) = "", Works;
 }

@@ -4,18 +4,20 @@
 //! The same language serves main.cf and the texts that are expanded later (`default_rbl_reply`,
 //! `mailbox_command`, ...): who calls says what a name stands for. Nothing is logged here.
 
+mod expression;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::level::Level;
-use crate::list::is_space;
+use expression::{Expression, Operator, Subject, balanced, first, is_name};
 
 /// How deep names may refer to names. Postfix stops at the same depth.
 const MAX_DEPTH: usize = 100;
 /// How long a result may become, in bytes; a hundred doublings would otherwise fill the memory.
 const MAX_LENGTH: usize = 4 * 1024 * 1024;
 /// How many pieces may be read to make one result, for those that double and come out empty.
-const MAX_STEPS: usize = 1_000_000;
+const MAX_STEPS: usize = 100_000;
 
 /// What names stand for.
 pub trait Scope {
@@ -192,168 +194,14 @@ impl Expander<'_> {
     }
 }
 
-/// What stands within `${...}`.
-#[derive(Debug)]
-struct Expression<'a> {
-    subject: Subject<'a>,
-    if_set: Option<&'a str>,
-    if_empty: Option<&'a str>,
-}
-
-#[derive(Debug)]
-enum Subject<'a> {
-    Name(&'a str),
-    Compare { left: &'a str, operator: Operator, suffix: &'a str, right: &'a str },
-    Function(&'a str, &'a str),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    GreaterOrEqual,
-    Greater,
-}
-
-const OPERATORS: &[(&str, Operator)] = &[
-    ("==", Operator::Equal),
-    ("!=", Operator::NotEqual),
-    ("<", Operator::Less),
-    ("<=", Operator::LessOrEqual),
-    (">=", Operator::GreaterOrEqual),
-    (">", Operator::Greater),
-];
-
-impl<'a> Expression<'a> {
-    fn parse(text: &'a str) -> Result<Expression<'a>, ExpandError> {
-        let (subject, rest) = Subject::parse(text)?;
-        let mut expression = Expression { subject, if_set: None, if_empty: None };
-        if rest.is_empty() {
-            return Ok(expression);
-        }
-        let mut rest = rest;
-        if let Some(after) = rest.strip_prefix('?') {
-            let (branch, left_over) = branch(after)?;
-            expression.if_set = Some(branch);
-            if left_over.is_empty() {
-                return Ok(expression);
-            }
-            if !left_over.starts_with(':') {
-                return Err(ExpandError(format!(
-                    "\":\" expected at: \"...{branch}}}>>>{}\"",
-                    first(left_over, 20)
-                )));
-            }
-            rest = left_over;
-        }
-        // What `Subject::parse` leaves is empty or begins with `?` or `:`.
-        let (branch, left_over) = branch(&rest[1..])?;
-        expression.if_empty = Some(branch);
-        if !left_over.is_empty() {
-            return Err(ExpandError(format!("unexpected input at: \"...{branch}}}>>>{}\"", first(left_over, 20))));
-        }
-        Ok(expression)
-    }
-}
-
-impl<'a> Subject<'a> {
-    /// The subject, and the rest from `?` or `:` on.
-    fn parse(text: &'a str) -> Result<(Subject<'a>, &'a str), ExpandError> {
-        let trimmed = text.trim_start_matches(is_space);
-        if trimmed.starts_with('{') {
-            return Subject::parse_comparison(trimmed);
-        }
-        let (name, rest) = trimmed.split_at(trimmed.bytes().take_while(|&byte| is_name(byte)).count());
-        let after = rest.trim_start_matches(is_space);
-        match after.as_bytes().first() {
-            None => Ok((Subject::Name(name), "")),
-            Some(b'?' | b':') => Ok((Subject::Name(name), after)),
-            Some(b'{') => {
-                let (argument, left_over) = payload(after)?;
-                if !left_over.is_empty() {
-                    return Err(ExpandError(format!(
-                        "unexpected input at: \"...{argument}}}>>>{}\"",
-                        first(left_over, 20)
-                    )));
-                }
-                Ok((Subject::Function(name, argument.trim_matches(is_space)), ""))
-            }
-            Some(_) => {
-                let at = text.len() - rest.len();
-                Err(ExpandError(format!(
-                    "attribute name syntax error at: \"...{}>>>{}\"",
-                    &text[..at],
-                    first(&text[at..], 20)
-                )))
-            }
-        }
-    }
-
-    fn parse_comparison(text: &'a str) -> Result<(Subject<'a>, &'a str), ExpandError> {
-        let (left, rest) = payload(text)?;
-        let (word, after) = rest.split_at(rest.bytes().take_while(|byte| b"<>!=?+-*/~&|%".contains(byte)).count());
-        let Some((_, operator)) = OPERATORS.iter().find(|(name, _)| *name == word) else {
-            let known = OPERATORS.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(" or ");
-            return Err(ExpandError(format!("{known} expected at: \"...{left}}}>>>{}\"", first(rest, 20))));
-        };
-        let (suffix, after) = after.split_at(after.bytes().take_while(u8::is_ascii_alphanumeric).count());
-        if !suffix.is_empty() && suffix != "level" {
-            return Err(ExpandError(format!("bad operator suffix at: \"...{word}>>>{suffix}\"")));
-        }
-        let after = after.trim_start_matches(is_space);
-        if !after.starts_with('{') {
-            return Err(ExpandError(format!(
-                "\"{{expression}}\" expected at: \"...{{{left}}} {word}>>>{}\"",
-                first(after, 20)
-            )));
-        }
-        let (right, rest) = payload(after)?;
-        if !rest.is_empty() && !rest.starts_with(['?', ':']) {
-            return Err(ExpandError(format!("\"?\" or \":\" expected at: \"...}}>>>{}\"", first(rest, 20))));
-        }
-        Ok((Subject::Compare { left, operator: *operator, suffix, right }, rest))
-    }
-}
-
-/// The operand after `?` or `:`. Without braces it is all the rest, whatever it contains: expressions of before
-/// Postfix 3.0 mean what they always meant.
-fn branch(text: &str) -> Result<(&str, &str), ExpandError> {
-    let trimmed = text.trim_start_matches(is_space);
-    if trimmed.starts_with('{') { payload(trimmed) } else { Ok((text, "")) }
-}
-
-/// The text in the braces at the start, and what follows them and the blanks after.
-fn payload(text: &str) -> Result<(&str, &str), ExpandError> {
-    let end = balanced(text, b'{', b'}')
-        .ok_or_else(|| ExpandError(format!("unbalanced {{}} in attribute expression: \"{text}\"")))?;
-    Ok((&text[1..end], text[end + 1..].trim_start_matches(is_space)))
-}
-
-/// Where the bracket that opens `text` is closed.
-fn balanced(text: &str, open: u8, close: u8) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte == open {
-            depth += 1;
-        } else if byte == close {
-            depth -= 1;
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
 fn compare(left: &str, operator: Operator, suffix: &str, right: &str) -> Result<bool, ExpandError> {
     let order = if suffix == "level" {
         let level = |text| Level::parse(text).map_err(|error| ExpandError(error.to_string()));
         level(left)?.cmp(&level(right)?)
     } else if all_digits(left) && all_digits(right) {
-        let number =
-            |text: &str| text.parse::<i64>().map_err(|_| ExpandError(format!("mac_exp_eval: bad conversion: {text}")));
+        let number = |text: &str| {
+            text.parse::<i64>().map_err(|_| ExpandError(format!("mac_exp_eval: bad conversion: {text}")))
+        };
         number(left)?.cmp(&number(right)?)
     } else {
         left.cmp(right)
@@ -385,21 +233,12 @@ fn all_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
 fn too_deep(text: &str) -> ExpandError {
     ExpandError(format!("unreasonable macro call nesting: \"{}\"", shortened(text)))
 }
 
 fn shortened(text: &str) -> &str {
     first(text, 100)
-}
-
-/// The first letters of a text.
-fn first(text: &str, letters: usize) -> &str {
-    text.char_indices().nth(letters).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -426,17 +265,17 @@ mod tests {
         for (text, expected) in [
             ("plain", "plain"),
             ("$a ${a} $(a)", "A A A"),
-            ("$b.", "AA."),                                // names within values
-            ("$$a$$", "$a$"),                              // a doubled dollar is one
-            ("$nobody.", "."),                             // unknown names are empty
-            ("$a-x", "A-x"),                               // a name ends where its letters end
+            ("$b.", "AA."),    // names within values
+            ("$$a$$", "$a$"),  // a doubled dollar is one
+            ("$nobody.", "."), // unknown names are empty
+            ("$a-x", "A-x"),   // a name ends where its letters end
             ("${a?yes}${empty?yes}${nobody?yes}", "yes"),
             ("${a:no}${empty:no}", "no"),
-            ("${blank?yes}", "yes"),                       // the test is of the text before expansion
+            ("${blank?yes}", "yes"), // the test is of the text before expansion
             ("${a?{yes}:{no}}${empty?{yes}:{no}}", "yesno"),
-            ("${ a ? {yes} : {no} }", "yes"),              // blanks around everything
-            ("${a?$b}", "AA"),                             // branches are expanded
-            ("${a?x:y}", "x:y"),                           // without braces a branch takes all
+            ("${ a ? {yes} : {no} }", "yes"), // blanks around everything
+            ("${a?$b}", "AA"),                // branches are expanded
+            ("${a?x:y}", "x:y"),              // without braces a branch takes all
             ("${a??foo:{b}ar}", "?foo:{b}ar"),
             ("${{a} == {a} ? {same} : {other}}", "same"),
             ("${{$a} == {A}}", "true"),
@@ -462,7 +301,10 @@ mod tests {
             ("a${}", "empty macro name: \"a${}\""),
             ("$-", "empty macro name: \"$-\""),
             ("${a-b}", "attribute name syntax error at: \"...a>>>-b\""),
-            ("${{a} = {b}}", "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected at: \"...a}>>>= {b}\""),
+            (
+                "${{a} = {b}}",
+                "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected at: \"...a}>>>= {b}\"",
+            ),
             ("${{a} == b}", "\"{expression}\" expected at: \"...{a} ==>>>b\""),
             ("${{a} ==lvl {b}}", "bad operator suffix at: \"...==>>>lvl\""),
             ("${{a} == {b} x}", "\"?\" or \":\" expected at: \"...}>>>x\""),
@@ -496,7 +338,8 @@ mod tests {
     #[test]
     fn names_on_all_branches() {
         let mut found = Vec::new();
-        names("$a ${b?{$c}:{$d}} ${{$e} == {f} ? $g}", &mut |name| found.push(name.to_owned())).expect("well formed");
+        names("$a ${b?{$c}:{$d}} ${{$e} == {f} ? $g}", &mut |name| found.push(name.to_owned()))
+            .expect("well formed");
         assert_eq!(found, ["a", "b", "c", "d", "e", "g"]);
     }
 }

@@ -1,0 +1,325 @@
+//! The resolver: questions in the words of mail, answers with their security status.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::base::iana::Rcode;
+use domain::base::{Message, Name};
+use domain::rdata::AllRecordData;
+
+use crate::answer::Answer;
+use crate::cache::Cache;
+use crate::failure::Failure;
+use crate::hosts::Hosts;
+use crate::literal::address_literal;
+use crate::record::{self, Data, Mx, Srv, Tlsa, Type};
+use crate::servers::{Current, Source};
+
+/// Aliases followed for one question; Postfix follows ten.
+const MAX_ALIASES: usize = 10;
+/// Records taken from one reply.
+const MAX_RECORDS: usize = 1000;
+
+/// Which addresses are wanted (inet_protocols, smtp_address_preference).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// Both, IPv4 first.
+    PreferV4,
+    /// Both, IPv6 first.
+    PreferV6,
+}
+
+impl Family {
+    fn types(self) -> &'static [Type] {
+        match self {
+            Family::V4 => &[Type::A],
+            Family::V6 => &[Type::Aaaa],
+            Family::PreferV4 => &[Type::A, Type::Aaaa],
+            Family::PreferV6 => &[Type::Aaaa, Type::A],
+        }
+    }
+
+    fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+            Family::PreferV4 | Family::PreferV6 => true,
+        }
+    }
+}
+
+/// Where host addresses are looked for (smtp_host_lookup).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostLookup {
+    /// The DNS only.
+    Dns,
+    /// The hosts file, then the DNS, as getaddrinfo(3) does by default.
+    Native,
+    /// The DNS, and the hosts file when that has nothing.
+    DnsThenNative,
+}
+
+/// Asks the DNS. Share it: it holds connections and a cache.
+pub struct Resolver {
+    servers: Current,
+    hosts: Option<Hosts>,
+    cache: Cache,
+}
+
+impl Resolver {
+    /// The servers of a resolv.conf(5) and the names of a hosts(5); both files are read again when they change.
+    pub fn from_files(resolv_conf: &Path, hosts: &Path) -> Self {
+        Resolver {
+            servers: Current::new(Source::File(resolv_conf.to_owned())),
+            hosts: Some(Hosts::new(hosts.to_owned())),
+            cache: Cache::default(),
+        }
+    }
+
+    /// This machine's resolver.
+    pub fn from_system() -> Self {
+        Resolver::from_files(Path::new("/etc/resolv.conf"), Path::new("/etc/hosts"))
+    }
+
+    /// Exactly these servers and no hosts file.
+    pub fn with_servers(servers: Vec<SocketAddr>) -> Self {
+        Resolver { servers: Current::new(Source::Fixed(servers)), hosts: None, cache: Cache::default() }
+    }
+
+    /// The mail exchangers of a domain, in the order of the reply. The null MX is one of them
+    /// ([`Mx::is_null`]). `dnssec` asks for a validated answer.
+    pub async fn mx(&self, domain: &str, dnssec: bool) -> Result<Answer<Mx>, Failure> {
+        let select = |data: &Data| if let Data::Mx(mx) = data { Some(mx.clone()) } else { None };
+        Ok(self.find(domain, Type::Mx, dnssec).await?.select(select))
+    }
+
+    /// The TLSA records at a name such as `_25._tcp.mx.example.com`; always asks for a validated answer.
+    pub async fn tlsa(&self, name: &str) -> Result<Answer<Tlsa>, Failure> {
+        let select = |data: &Data| if let Data::Tlsa(tlsa) = data { Some(tlsa.clone()) } else { None };
+        Ok(self.find(name, Type::Tlsa, true).await?.select(select))
+    }
+
+    /// The texts at a name; the strings of one record joined, as SPF, DKIM and MTA-STS want them.
+    pub async fn txt(&self, name: &str) -> Result<Answer<Vec<u8>>, Failure> {
+        let select = |data: &Data| if let Data::Txt(text) = data { Some(text.clone()) } else { None };
+        Ok(self.find(name, Type::Txt, false).await?.select(select))
+    }
+
+    /// The services at a name such as `_submission._tcp.example.com`.
+    pub async fn srv(&self, name: &str, dnssec: bool) -> Result<Answer<Srv>, Failure> {
+        let select = |data: &Data| if let Data::Srv(srv) = data { Some(srv.clone()) } else { None };
+        Ok(self.find(name, Type::Srv, dnssec).await?.select(select))
+    }
+
+    /// The name servers of a domain.
+    pub async fn ns(&self, domain: &str) -> Result<Answer<String>, Failure> {
+        let select = |data: &Data| if let Data::Ns(host) = data { Some(host.clone()) } else { None };
+        Ok(self.find(domain, Type::Ns, false).await?.select(select))
+    }
+
+    /// The names of an address: the hosts file's, then the DNS's. Whether a name leads back to the address is for the
+    /// caller to check.
+    pub async fn ptr(&self, address: IpAddr) -> Result<Answer<String>, Failure> {
+        let reverse = reverse_name(address);
+        if let Some(name) = self.hosts.as_ref().and_then(|hosts| hosts.name(address)) {
+            return Ok(certain(&reverse, vec![name]));
+        }
+        let select = |data: &Data| if let Data::Ptr(host) = data { Some(host.clone()) } else { None };
+        Ok(self.find(&reverse, Type::Ptr, false).await?.select(select))
+    }
+
+    /// The addresses of a host, the preferred family first. An address literal is its own answer. When one family is
+    /// there and the other could not be asked, the one counts.
+    pub async fn addresses(
+        &self,
+        host: &str,
+        family: Family,
+        lookup: HostLookup,
+        dnssec: bool,
+    ) -> Result<Answer<IpAddr>, Failure> {
+        if let Some(address) = address_literal(host) {
+            return match family.admits(address) {
+                true => Ok(certain(host, vec![address])),
+                false => Err(Failure::NoData { secure: false }),
+            };
+        }
+        if lookup == HostLookup::Native
+            && let Some(answer) = self.native(host, family)
+        {
+            return Ok(answer);
+        }
+        match self.dns_addresses(host, family, dnssec).await {
+            Err(failure) if lookup == HostLookup::DnsThenNative => self.native(host, family).ok_or(failure),
+            answer => answer,
+        }
+    }
+
+    fn native(&self, host: &str, family: Family) -> Option<Answer<IpAddr>> {
+        let mut found = self.hosts.as_ref()?.addresses(host);
+        found.retain(|address| family.admits(*address));
+        found.sort_by_key(|address| (family == Family::PreferV6) != address.is_ipv6());
+        (!found.is_empty()).then(|| certain(host, found))
+    }
+
+    async fn dns_addresses(
+        &self,
+        host: &str,
+        family: Family,
+        dnssec: bool,
+    ) -> Result<Answer<IpAddr>, Failure> {
+        let select = |data: &Data| match data {
+            Data::A(address) => Some(IpAddr::V4(*address)),
+            Data::Aaaa(address) => Some(IpAddr::V6(*address)),
+            _ => None,
+        };
+        let one = async |kind| self.find(host, kind, dnssec).await.map(|answer| answer.select(select));
+        let types = family.types();
+        let Some(&second) = types.get(1) else { return one(types[0]).await };
+        match tokio::join!(one(types[0]), one(second)) {
+            (Ok(mut first), Ok(second)) => {
+                first.records.extend(second.records);
+                first.secure &= second.secure;
+                first.ttl = first.ttl.min(second.ttl);
+                Ok(first)
+            }
+            (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => Ok(answer),
+            // An absence counts only when both families are absent.
+            (Err(first), Err(second)) => Err(if first.is_absence() { second } else { first }),
+        }
+    }
+
+    /// One question, from the cache or from a server, through aliases.
+    async fn find(&self, name: &str, kind: Type, dnssec: bool) -> Result<Arc<Answer<Data>>, Failure> {
+        let (servers, fresh) = self.servers.servers();
+        if fresh {
+            self.cache.clear();
+        }
+        let ascii = to_ascii(name)?;
+        let key = (ascii.clone(), kind, dnssec);
+        if let Some(answer) = self.cache.find(&key) {
+            return Ok(answer);
+        }
+        let mut walk = Walk::new(ascii);
+        // Normally one reply holds all aliases and the records; when it ends in an alias, that one is asked for.
+        loop {
+            let name: Name<Vec<u8>> = Name::vec_from_str(&walk.name).map_err(|_| Failure::BadName)?;
+            let reply = servers.ask(&name, kind, dnssec).await?;
+            if let Some(answer) = walk.read(&reply, kind)? {
+                let answer = Arc::new(answer);
+                self.cache.keep(key, &answer);
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// The way through aliases.
+struct Walk {
+    /// Where it has come to.
+    name: String,
+    aliases: Vec<String>,
+    secure: bool,
+    ttl: Duration,
+}
+
+impl Walk {
+    fn new(name: String) -> Self {
+        Walk { name, aliases: Vec::new(), secure: true, ttl: Duration::MAX }
+    }
+
+    /// Takes one reply. `Ok(None)`: ask again, for `self.name`.
+    fn read(&mut self, reply: &Message<Bytes>, kind: Type) -> Result<Option<Answer<Data>>, Failure> {
+        self.secure &= reply.header().ad();
+        let records = records(reply)?;
+        let mut aliases: HashMap<String, (&str, Duration)> = HashMap::new();
+        for (owner, ttl, data) in &records {
+            if let Data::Cname(target) = data {
+                aliases.insert(owner.to_ascii_lowercase(), (target, *ttl));
+            }
+        }
+        let before = self.aliases.len();
+        loop {
+            let mine = |owner: &str| owner.eq_ignore_ascii_case(&self.name);
+            let found: Vec<&(String, Duration, Data)> =
+                records.iter().filter(|(owner, _, data)| kind.admits(data) && mine(owner)).collect();
+            if !found.is_empty() {
+                let ttl = found.iter().map(|(_, ttl, _)| *ttl).fold(self.ttl, Duration::min);
+                return Ok(Some(Answer {
+                    records: found.into_iter().map(|(_, _, data)| data.clone()).collect(),
+                    secure: self.secure,
+                    ttl,
+                    aliases: std::mem::take(&mut self.aliases),
+                    name: self.name.clone(),
+                }));
+            }
+            let Some((target, ttl)) = aliases.get(&self.name.to_ascii_lowercase()) else { break };
+            if self.aliases.len() >= MAX_ALIASES {
+                return Err(Failure::BadReply);
+            }
+            self.ttl = self.ttl.min(*ttl);
+            self.aliases.push(std::mem::replace(&mut self.name, (*target).to_owned()));
+        }
+        match reply.header().rcode() {
+            Rcode::NXDOMAIN => Err(Failure::NotFound { secure: self.secure }),
+            // The reply led to a new name and said nothing about it.
+            _ if self.aliases.len() > before => Ok(None),
+            _ => Err(Failure::NoData { secure: self.secure }),
+        }
+    }
+}
+
+/// The records of the answer section that matter here.
+fn records(reply: &Message<Bytes>) -> Result<Vec<(String, Duration, Data)>, Failure> {
+    let message = Message::from_octets(reply.as_slice()).map_err(|_| Failure::BadReply)?;
+    let section = message.answer().map_err(|_| Failure::BadReply)?;
+    let mut records = Vec::new();
+    for record in section.limit_to_in::<AllRecordData<_, _>>().take(MAX_RECORDS) {
+        // One record that can not be read makes all of them doubtful.
+        let record = record.map_err(|_| Failure::BadReply)?;
+        let ttl = Duration::from_secs(u64::from(record.ttl().as_secs()));
+        if let Some((owner, data)) = record::read(&record) {
+            records.push((owner, ttl, data));
+        }
+    }
+    Ok(records)
+}
+
+/// An answer that did not come from the DNS. It is not secure in the sense of DNSSEC.
+fn certain<T>(name: &str, records: Vec<T>) -> Answer<T> {
+    Answer { records, secure: false, ttl: Duration::ZERO, aliases: Vec::new(), name: name.to_owned() }
+}
+
+/// The name in the letters of the DNS. Underscores and the like, which services use, stay as they are.
+fn to_ascii(name: &str) -> Result<String, Failure> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() {
+        return Err(Failure::BadName);
+    }
+    match name.is_ascii() {
+        true => Ok(name.to_ascii_lowercase()),
+        false => idna::domain_to_ascii(name).map_err(|_| Failure::BadName),
+    }
+}
+
+/// `1.2.0.192.in-addr.arpa` and its IPv6 counterpart.
+fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let digits: Vec<String> =
+                v6.octets().iter().rev().map(|byte| format!("{:x}.{:x}", byte & 15, byte >> 4)).collect();
+            format!("{}.ip6.arpa", digits.join("."))
+        }
+    }
+}

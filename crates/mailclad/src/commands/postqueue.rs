@@ -1,0 +1,232 @@
+//! postqueue(1) and mailq(1): listing and flushing.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use config::params;
+use link::message::{FlushWhat, Listed, QueueName};
+use link::{Reply, Request};
+use mail::{QueueId, date};
+
+use super::getopt::Getopt;
+use super::queue_link::QueueLink;
+use super::{config_directory, fatal, load};
+use crate::paths::Paths;
+
+/// EX_UNAVAILABLE and EX_USAGE of sysexits.h.
+const UNAVAILABLE: u8 = 69;
+const USAGE: u8 = 64;
+
+enum Wish {
+    List,
+    Json,
+    Flush(FlushWhat),
+}
+
+/// Runs postqueue.
+pub fn run(args: &[OsString]) -> ExitCode {
+    let mut directory = None;
+    let mut wish = None;
+    let mut options = Getopt::new("c:fi:jps:v", args);
+    for option in options.by_ref() {
+        let text = |value: OsString| value.to_string_lossy().into_owned();
+        match option {
+            Ok(('c', Some(value))) => directory = Some(PathBuf::from(value)),
+            Ok(('p', _)) => wish = Some(Wish::List),
+            Ok(('j', _)) => wish = Some(Wish::Json),
+            Ok(('f', _)) => wish = Some(Wish::Flush(FlushWhat::All)),
+            Ok(('i', Some(value))) => match QueueId::parse(&text(value)) {
+                Some(id) => wish = Some(Wish::Flush(FlushWhat::Message(id))),
+                None => return fatal("postqueue", "-i: that is no queue id", USAGE),
+            },
+            Ok(('s', Some(value))) => wish = Some(Wish::Flush(FlushWhat::Site(text(value)))),
+            Ok(_) => {}
+            Err(error) => return fatal("postqueue", &error.to_string(), USAGE),
+        }
+    }
+    match wish {
+        Some(wish) => perform(directory, &wish),
+        None => fatal(
+            "postqueue",
+            "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site",
+            USAGE,
+        ),
+    }
+}
+
+/// mailq: `postqueue -p`.
+pub fn mailq(_args: &[OsString]) -> ExitCode {
+    perform(None, &Wish::List)
+}
+
+/// `sendmail -q`: `postqueue -f`.
+pub fn flush(directory: Option<PathBuf>) -> ExitCode {
+    perform(directory, &Wish::Flush(FlushWhat::All))
+}
+
+/// `sendmail -bp`.
+pub fn list(directory: Option<PathBuf>) -> ExitCode {
+    perform(directory, &Wish::List)
+}
+
+fn perform(directory: Option<PathBuf>, wish: &Wish) -> ExitCode {
+    let settings = match load(&config_directory(directory), "postqueue") {
+        Ok((_, settings)) => settings,
+        Err(why) => return fatal("postqueue", &why, UNAVAILABLE),
+    };
+    let paths = Paths::new(settings.get(params::queue_directory));
+    let Some(mut queue) = QueueLink::open(&paths.queue_socket()) else {
+        return fatal("postqueue", "Queue report unavailable - mail system is down", UNAVAILABLE);
+    };
+    let done = match wish {
+        Wish::Flush(what) => queue.ask(Request::Flush(what.clone()), &[]).map(|_| ()),
+        Wish::List => print_list(&mut queue),
+        Wish::Json => print_json(&mut queue),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fatal("postqueue", &why, UNAVAILABLE),
+    }
+}
+
+/// Pages through the queue. Nothing needs the whole of it in memory.
+fn each(queue: &mut QueueLink, mut take: impl FnMut(&Listed) -> io::Result<()>) -> Result<(), String> {
+    let mut after = None;
+    loop {
+        match queue.ask(Request::List { after: after.take() }, &[])?.0 {
+            Reply::Listing { entries, more } => {
+                for entry in &entries {
+                    // A reader who has gone, as in `mailq | head`, ends the listing quietly.
+                    if take(entry).is_err() {
+                        return Ok(());
+                    }
+                }
+                match entries.last() {
+                    Some(last) if more => after = Some(last.id.clone()),
+                    _ => return Ok(()),
+                }
+            }
+            Reply::Failed(why) => return Err(why),
+            _ => return Err("unexpected answer from the queue".into()),
+        }
+    }
+}
+
+fn print_list(queue: &mut QueueLink) -> Result<(), String> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let (mut count, mut bytes) = (0u64, 0u64);
+    each(queue, |entry| {
+        if count == 0 {
+            writeln!(out, "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------")?;
+        }
+        count += 1;
+        bytes += entry.size;
+        out.write_all(entry_text(entry).as_bytes())
+    })?;
+    let end = match count {
+        0 => "Mail queue is empty".to_owned(),
+        1 => format!("-- {} Kbytes in 1 Request.", bytes.div_ceil(1024)),
+        _ => format!("-- {} Kbytes in {count} Requests.", bytes.div_ceil(1024)),
+    };
+    let _ = writeln!(out, "{end}").and_then(|()| out.flush());
+    Ok(())
+}
+
+/// An entry of `-p`, with the empty line behind it.
+fn entry_text(entry: &Listed) -> String {
+    let mark = match entry.queue {
+        QueueName::Active => "*",
+        QueueName::Hold => "!",
+        _ if entry.forced_expire => "#",
+        _ => " ",
+    };
+    let sender = match entry.sender.is_null() {
+        true => "MAILER-DAEMON".to_owned(),
+        false => entry.sender.to_string(),
+    };
+    let id = format!("{}{mark}", entry.id);
+    let mut out = format!("{id:<11} {:>7} {:>20} {sender}\n", entry.size, date::asctime(entry.arrival));
+    let mut last_reason = None;
+    for (recipient, reason) in &entry.recipients {
+        if let Some(reason) = reason
+            && last_reason != Some(reason)
+        {
+            // Right-aligned to column 78 as far as it fits.
+            out.push_str(&format!("{:>78}\n", format!("({reason})")));
+            last_reason = Some(reason);
+        }
+        out.push_str(&format!("{:41}{}\n", "", recipient.address));
+    }
+    out.push('\n');
+    out
+}
+
+fn print_json(queue: &mut QueueLink) -> Result<(), String> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    each(queue, |entry| {
+        let seconds =
+            entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let recipients: Vec<_> = entry
+            .recipients
+            .iter()
+            .map(|(recipient, reason)| {
+                let mut object = serde_json::Map::new();
+                if recipient.original != recipient.address {
+                    object.insert("orig_address".into(), recipient.original.as_str().into());
+                }
+                object.insert("address".into(), recipient.address.as_str().into());
+                if let Some(reason) = reason {
+                    object.insert("delay_reason".into(), reason.as_str().into());
+                }
+                serde_json::Value::Object(object)
+            })
+            .collect();
+        let mut object = serde_json::Map::new();
+        object.insert("queue_name".into(), entry.queue.name().into());
+        object.insert("queue_id".into(), entry.id.as_str().into());
+        object.insert("arrival_time".into(), seconds.into());
+        object.insert("message_size".into(), entry.size.into());
+        object.insert("forced_expire".into(), entry.forced_expire.into());
+        let sender = if entry.sender.is_null() { "MAILER-DAEMON" } else { entry.sender.as_str() };
+        object.insert("sender".into(), sender.into());
+        object.insert("recipients".into(), recipients.into());
+        writeln!(out, "{}", serde_json::Value::Object(object))
+    })?;
+    let _ = out.flush();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use mail::{Address, Recipient};
+
+    use super::*;
+
+    #[test]
+    fn the_layout_of_an_entry() {
+        let entry = Listed {
+            id: QueueId::parse("EB0AC9B013C").unwrap(),
+            queue: QueueName::Deferred,
+            arrival: UNIX_EPOCH + Duration::from_secs(1_795_365_467),
+            size: 331,
+            forced_expire: false,
+            sender: Address::internal("s@x").unwrap(),
+            recipients: vec![
+                (Recipient::new(Address::internal("a@y").unwrap()), Some("connect to y: timed out".into())),
+                (Recipient::new(Address::internal("b@y").unwrap()), Some("connect to y: timed out".into())),
+            ],
+        };
+        let text = entry_text(&entry);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].starts_with("EB0AC9B013C      331 "), "{}", lines[0]);
+        assert!(lines[0].ends_with(" s@x"));
+        assert_eq!(lines[1].len(), 78);
+        assert!(lines[1].ends_with("(connect to y: timed out)"));
+        assert_eq!(lines[2], format!("{:41}a@y", ""));
+        assert_eq!(lines[3], format!("{:41}b@y", ""), "a reason is shown once");
+    }
+}

@@ -1,0 +1,78 @@
+//! Files and directories below queue_directory, in one place.
+//!
+//! | name | mode | what |
+//! | --- | --- | --- |
+//! | `pid/master.pid` | 0644 | locked by a running master |
+//! | `public/pickup` | 0666 | socket: sendmail brings messages |
+//! | `public/queue` | 0666 | socket: postqueue and postsuper; who may do what is decided by user id |
+//! | `maildrop/` | 1733 | messages left by sendmail while the system was down |
+//! | `mailclad/` | 0700 | the store: `queue.db`, `body/` |
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::privilege::{User, is_root};
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    queue_directory: PathBuf,
+}
+
+impl Paths {
+    /// Below queue_directory.
+    pub fn new(queue_directory: &str) -> Paths {
+        Paths { queue_directory: queue_directory.into() }
+    }
+
+    /// The master's lock.
+    pub fn pid_file(&self) -> PathBuf {
+        self.queue_directory.join("pid/master.pid")
+    }
+
+    /// sendmail's door.
+    pub fn pickup_socket(&self) -> PathBuf {
+        self.queue_directory.join("public/pickup")
+    }
+
+    /// The commands' door.
+    pub fn queue_socket(&self) -> PathBuf {
+        self.queue_directory.join("public/queue")
+    }
+
+    /// sendmail's back door.
+    pub fn maildrop(&self) -> PathBuf {
+        self.queue_directory.join("maildrop")
+    }
+
+    /// The store.
+    pub fn spool(&self) -> PathBuf {
+        self.queue_directory.join("mailclad")
+    }
+
+    /// Makes what is missing, owned by `owner` when we are root. The error names the directory.
+    pub fn create(&self, owner: &User) -> io::Result<()> {
+        let named = |path: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("queue_directory: {}: {error}", path.display()))
+        };
+        for (name, mode, owned) in
+            [("", 0o755, false), ("pid", 0o755, false), ("public", 0o755, true), ("maildrop", 0o1733, true), ("mailclad", 0o700, true)]
+        {
+            let path = self.queue_directory.join(name);
+            match fs::DirBuilder::new().recursive(name.is_empty()).mode(mode).create(&path) {
+                Ok(()) => {
+                    // The mode is not subject to the caller's umask.
+                    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|error| named(&path, error))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                Err(error) => return Err(named(&path, error)),
+            }
+            if owned && is_root() {
+                chown(&path, Some(owner.uid), Some(owner.gid)).map_err(|error| named(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Giving up root. One of the four files with unsafe code: the C library's calls change all threads of the process at
+//! once, as POSIX demands, and no safe wrapper does that.
+//!
+//! After [`become_user`] the process can not regain what it gave up, and gains nothing by executing a set-user-id file.
+
+use std::ffi::CString;
+use std::io;
+
+/// A user that a role or a delivery runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name; its supplementary groups come along.
+    pub name: String,
+    /// User id, never 0.
+    pub uid: u32,
+    /// Primary group id, never 0.
+    pub gid: u32,
+}
+
+/// Becomes that user for good. Call it before any other thread has work to do. Without root it succeeds only
+/// when there is nothing to change.
+pub fn become_user(user: &User) -> io::Result<()> {
+    if user.uid == 0 || user.gid == 0 {
+        return Err(io::Error::other(format!("user \"{}\" has user or group id 0: refusing to run as root", user.name)));
+    }
+    if !is_root() {
+        return match rustix::process::geteuid().as_raw() == user.uid {
+            true => forbid_new_privileges(),
+            false => Err(io::Error::other(format!("only root can become user \"{}\"", user.name))),
+        };
+    }
+    let name = CString::new(user.name.as_str()).map_err(|_| io::Error::other("user name with a NUL"))?;
+    // SAFETY: `name` ends in NUL and lives through the call; the other calls take numbers only. Groups first, user last:
+    // after setuid there would be no right to change groups.
+    unsafe {
+        check(libc::initgroups(name.as_ptr(), user.gid))?;
+        check(libc::setgid(user.gid))?;
+        check(libc::setuid(user.uid))?;
+        // A second way back to root would be a kernel's or our mistake: make sure.
+        if libc::setuid(0) == 0 {
+            return Err(io::Error::other("root was given up and could be taken back"));
+        }
+    }
+    forbid_new_privileges()
+}
+
+/// Does this process have root's rights?
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn forbid_new_privileges() -> io::Result<()> {
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_becomes_root() {
+        let root = User { name: "root".into(), uid: 0, gid: 0 };
+        assert!(become_user(&root).is_err());
+    }
+}

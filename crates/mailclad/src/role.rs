@@ -1,0 +1,146 @@
+//! The life of a role's process: read the configuration, take what needs the starting user's rights, give these rights
+//! up, and serve. Its standard input is the link to master.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use config::{Configuration, Settings, params};
+use link::Role;
+use maillog::Log;
+
+use crate::paths::Paths;
+use crate::privilege::{self, User, become_user};
+use crate::{host, mail_log, users};
+
+/// Runs a role until its work is done.
+pub fn run(role: Role, config_directory: &Path, tag: u8) -> ExitCode {
+    let configuration = match Configuration::read(config_directory, host::facts()) {
+        Ok(configuration) => configuration,
+        Err(why) => return fail_without_log(role, &why),
+    };
+    let settings = match configuration.settings("master") {
+        Ok(settings) => settings,
+        Err(errors) => return fail_without_log(role, &errors.to_string()),
+    };
+    let log = match mail_log::open(&settings, role.name()) {
+        Ok(log) => log,
+        Err(why) => return fail_without_log(role, &why),
+    };
+    match serve(role, configuration, &settings, &log, tag) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            maillog::fatal!(log, "{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fail_without_log(role: Role, why: &str) -> ExitCode {
+    eprintln!("mailclad: {}: fatal: {why}", role.name());
+    ExitCode::FAILURE
+}
+
+fn serve(
+    role: Role,
+    configuration: Configuration,
+    settings: &Settings,
+    log: &Log,
+    tag: u8,
+) -> Result<(), String> {
+    let control = control_link()?;
+    let owner = owner(settings)?;
+    let paths = Paths::new(settings.get(params::queue_directory));
+    match role {
+        Role::Receive => {
+            let prepared = receive::prepare(configuration, log.clone(), tag)?;
+            let pickup = listen(&paths.pickup_socket(), 0o666)?;
+            give_up_root(&owner)?;
+            runtime()?.block_on(receive::serve(prepared, control, pickup))
+        }
+        Role::Queue => {
+            let commands = listen(&paths.queue_socket(), 0o666)?;
+            let directory = configuration.directory().to_owned();
+            give_up_root(&owner)?;
+            let spool = spool::Spool::open(&paths.spool()).map_err(|error| error.to_string())?;
+            let start = queue::Start {
+                control,
+                configuration,
+                reread: reread(directory),
+                log: log.clone(),
+                tag,
+                spool,
+                commands,
+            };
+            runtime()?.block_on(queue::serve(start))
+        }
+        Role::Send => {
+            let prepared = send::prepare(configuration, log.clone(), tag)?;
+            give_up_root(&owner)?;
+            runtime()?.block_on(send::serve(prepared, control))
+        }
+        // Stays what it is: each delivery gives up root for its recipient.
+        Role::Local => {
+            let prepared = local::prepare(configuration, log.clone(), tag)?;
+            runtime()?.block_on(local::serve(prepared, control))
+        }
+        Role::Master => Err("master is not a role of its own child".into()),
+    }
+}
+
+/// mail_owner; without root, whoever started us.
+pub fn owner(settings: &Settings) -> Result<User, String> {
+    let name = settings.get(params::mail_owner);
+    if !privilege::is_root() {
+        return Ok(User {
+            name: name.to_owned(),
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        });
+    }
+    users::find(name).ok_or_else(|| {
+        format!("mail_owner = {name}: no such user; create it with useradd --system {name}, or set mail_owner")
+    })
+}
+
+fn give_up_root(owner: &User) -> Result<(), String> {
+    match privilege::is_root() {
+        true => become_user(owner).map_err(|error| format!("mail_owner = {}: {error}", owner.name)),
+        false => Ok(()),
+    }
+}
+
+fn reread(directory: PathBuf) -> Box<dyn Fn() -> Result<Configuration, String> + Send> {
+    Box::new(move || Configuration::read(&directory, host::facts()))
+}
+
+/// Standard input, which master made a socket.
+fn control_link() -> Result<UnixStream, String> {
+    let stdin = std::io::stdin();
+    let socket = stdin.as_fd().try_clone_to_owned().map_err(|error| error.to_string())?;
+    if rustix::net::sockopt::socket_type(&socket).is_err() {
+        return Err("a role is started by master, not by hand: use postfix start".into());
+    }
+    Ok(UnixStream::from(socket))
+}
+
+/// A listening socket at a path, in the place of one that an earlier process left behind.
+fn listen(path: &Path, mode: u32) -> Result<UnixListener, String> {
+    let named = |error: std::io::Error| format!("{}: {error}", path.display());
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(named(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(named)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(named)?;
+    Ok(listener)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))
+}

@@ -1,0 +1,233 @@
+//! A message while it is being delivered: a table of its recipients and what is known of each in this round.
+
+use std::time::{Instant, SystemTime};
+
+use mail::{Message, Outcome, OutcomeKind, Recipient};
+use spool::{Change, Progress, RecipientState, Stored};
+
+/// A message of the active queue.
+pub(crate) struct Active {
+    /// With the recipients that were not done when it became active.
+    pub(crate) message: Message,
+    /// Its content, when it was small enough to keep.
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) attempts: u32,
+    pub(crate) warned: bool,
+    /// `postsuper -e`: bounce whatever is not delivered now.
+    pub(crate) expire: bool,
+    pub(crate) activated: SystemTime,
+    pub(crate) activated_at: Instant,
+    rows: Vec<Row>,
+    /// An administrator's wish that takes effect when the round is over.
+    pub(crate) afterwards: Afterwards,
+}
+
+/// What happens when nothing of the message is under way any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// What the outcomes demand.
+    Settle,
+    /// It was removed meanwhile.
+    Forget,
+    /// It was put on hold meanwhile.
+    Hold,
+    /// It was requeued meanwhile.
+    Requeue,
+}
+
+struct Row {
+    position: u32,
+    under_way: bool,
+    state: RecipientState,
+}
+
+/// How a round ended.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Refused: the sender is to be told.
+    pub(crate) failed: Vec<(Recipient, Progress)>,
+    /// Delivered, and the sender wants to know.
+    pub(crate) delivered: Vec<(Recipient, Progress)>,
+    /// To be tried again.
+    pub(crate) deferred: Vec<(Recipient, Progress)>,
+}
+
+impl Active {
+    /// A message that comes from the store or has just been put there.
+    pub(crate) fn new(stored: Stored, now: SystemTime) -> Active {
+        Active {
+            rows: stored
+                .states
+                .iter()
+                .map(|(position, state)| Row { position: *position, under_way: false, state: state.clone() })
+                .collect(),
+            message: stored.message,
+            body: stored.body,
+            attempts: stored.attempts,
+            warned: stored.warned,
+            expire: stored.expire,
+            activated: now,
+            activated_at: Instant::now(),
+            afterwards: Afterwards::Settle,
+        }
+    }
+
+    /// The recipients that this round has to try, with their positions. Those that failed for good in an earlier round that a
+    /// crash cut short are only waiting for their notice.
+    pub(crate) fn to_try(&self) -> Vec<(u32, Recipient)> {
+        self.pairs()
+            .filter(|(row, _)| matches!(row.state, RecipientState::Pending | RecipientState::Deferred(_)))
+            .map(|(row, recipient)| (row.position, recipient.clone()))
+            .collect()
+    }
+
+    /// The recipient at a position.
+    pub(crate) fn recipient(&self, position: u32) -> Option<&Recipient> {
+        self.pairs().find(|(row, _)| row.position == position).map(|(_, recipient)| recipient)
+    }
+
+    /// Marks a recipient as handed to a delivery agent, or waiting for one.
+    pub(crate) fn begin(&mut self, position: u32) {
+        if let Some(row) = self.row(position) {
+            row.under_way = true;
+        }
+    }
+
+    /// Takes an outcome in. Gives the change that makes it durable.
+    pub(crate) fn finish(&mut self, position: u32, outcome: &Outcome) -> Option<Change> {
+        let notify = self.recipient(position)?.notify;
+        let progress = progress(outcome);
+        let state = match outcome.kind {
+            OutcomeKind::Sent if notify.success => RecipientState::Delivered(progress),
+            OutcomeKind::Sent => RecipientState::Done,
+            OutcomeKind::Deferred => RecipientState::Deferred(progress),
+            OutcomeKind::Bounced => RecipientState::Failed(progress),
+        };
+        let id = self.message.id.clone();
+        let row = self.row(position)?;
+        row.under_way = false;
+        row.state = state.clone();
+        Some(Change::Recipient { id, position, state })
+    }
+
+    /// Gives a recipient back to the queue without an outcome: its job was withdrawn.
+    pub(crate) fn give_back(&mut self, position: u32) {
+        if let Some(row) = self.row(position) {
+            row.under_way = false;
+        }
+    }
+
+    /// Is nothing under way?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.rows.iter().all(|row| !row.under_way)
+    }
+
+    /// How the round ended.
+    pub(crate) fn settled(&self) -> Settled {
+        let mut settled = Settled::default();
+        for (row, recipient) in self.pairs() {
+            let (list, progress) = match &row.state {
+                RecipientState::Failed(progress) => (&mut settled.failed, progress),
+                RecipientState::Delivered(progress) => (&mut settled.delivered, progress),
+                RecipientState::Deferred(progress) => (&mut settled.deferred, progress),
+                RecipientState::Pending | RecipientState::Done => continue,
+            };
+            list.push((recipient.clone(), progress.clone()));
+        }
+        settled
+    }
+
+    /// Positions of the recipients in these states, to be struck off once their notice is written.
+    pub(crate) fn positions(&self, wanted: impl Fn(&RecipientState) -> bool) -> Vec<u32> {
+        self.rows.iter().filter(|row| wanted(&row.state)).map(|row| row.position).collect()
+    }
+
+    /// Is there anybody left who was not tried to the end?
+    pub(crate) fn has_unfinished(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row.state, RecipientState::Pending | RecipientState::Deferred(_)))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&Row, &Recipient)> {
+        self.rows.iter().zip(&self.message.envelope.recipients)
+    }
+
+    fn row(&mut self, position: u32) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.position == position)
+    }
+}
+
+fn progress(outcome: &Outcome) -> Progress {
+    Progress {
+        status: outcome.status,
+        text: outcome.text.clone(),
+        relay: outcome.relay.clone(),
+        remote: outcome.remote.as_ref().map(|remote| (remote.mta.clone(), remote.text.clone())),
+        tls: outcome.tls.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use mail::{Address, Envelope, Notify, Origin, QueueId, Status};
+
+    use super::*;
+
+    fn active(recipients: &[&str]) -> Active {
+        let mut envelope = Envelope::default();
+        for text in recipients {
+            let mut recipient = Recipient::new(Address::internal(*text).unwrap());
+            recipient.notify = Notify { success: text.starts_with("told"), ..Notify::default() };
+            envelope.recipients.push(recipient);
+        }
+        let states = (0..recipients.len() as u32).map(|n| (n, RecipientState::Pending)).collect();
+        let message = Message {
+            id: QueueId::parse("ABCDEF1234").unwrap(),
+            envelope,
+            origin: Origin::Internal,
+            arrival: UNIX_EPOCH,
+            size: 0,
+            checksum: 0,
+            filter: None,
+        };
+        let stored = Stored {
+            message,
+            states,
+            body: None,
+            held: false,
+            next_attempt: UNIX_EPOCH,
+            attempts: 0,
+            warned: false,
+            expire: false,
+        };
+        Active::new(stored, UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_round_ends_when_nothing_is_under_way() {
+        let mut active = active(&["a@x", "told@x", "b@x", "c@x"]);
+        for (position, _) in active.to_try() {
+            active.begin(position);
+        }
+        for (position, outcome) in [
+            (0, Outcome::sent("local", "delivered")),
+            (1, Outcome::sent("local", "delivered")),
+            (2, Outcome::deferred(Status::new(4, 4, 1), "none", "later")),
+        ] {
+            assert!(active.finish(position, &outcome).is_some());
+            assert!(!active.is_settled());
+        }
+        active.finish(3, &Outcome::bounced(Status::new(5, 1, 1), "local", "unknown"));
+        assert!(active.is_settled());
+        let settled = active.settled();
+        let names = |list: &[(Recipient, Progress)]| -> Vec<String> {
+            list.iter().map(|(recipient, _)| recipient.address.to_string()).collect()
+        };
+        assert_eq!(names(&settled.failed), ["c@x"]);
+        assert_eq!(names(&settled.delivered), ["told@x"]);
+        assert_eq!(names(&settled.deferred), ["b@x"]);
+        assert_eq!(active.to_try().len(), 1, "only the deferred one is tried again");
+        assert!(active.finish(9, &Outcome::sent("local", "nobody")).is_none());
+    }
+}

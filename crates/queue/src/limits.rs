@@ -1,0 +1,139 @@
+//! The parameters of qmgr(8) and its transports, read once for all.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use config::master_cf::ServiceKind;
+use config::{Configuration, Settings, params};
+
+use crate::backoff::Backoff;
+use crate::schedule::TransportLimits;
+
+/// What the queue role reads from the configuration, besides routing.
+pub(crate) struct Limits {
+    pub(crate) backoff: Backoff,
+    /// qmgr_message_active_limit
+    pub(crate) active: usize,
+    /// How long a site that does not answer is left alone (minimal_backoff_time, as in Postfix).
+    pub(crate) site_pause: Duration,
+    /// How long a transport that fails is left alone (transport_retry_time).
+    pub(crate) transport_retry: Duration,
+    /// bounce_size_limit
+    pub(crate) bounce_size: u64,
+    /// myhostname
+    pub(crate) hostname: String,
+    /// syslog_name
+    pub(crate) syslog_name: String,
+    /// mail_name
+    pub(crate) mail_name: String,
+    /// double_bounce_sender, with a domain
+    pub(crate) double_bounce: String,
+    /// `notify_classes` with its recipients: bounce, 2bounce, delay...
+    pub(crate) notify: HashMap<String, String>,
+    /// defer_transports
+    pub(crate) deferred_transports: Vec<String>,
+    transports: HashMap<String, Transport>,
+    /// For a transport that master.cf does not know.
+    unknown: TransportLimits,
+}
+
+/// A delivery service of master.cf.
+pub(crate) struct Transport {
+    /// The program behind it.
+    pub(crate) program: String,
+    pub(crate) limits: TransportLimits,
+    /// `_destination_recipient_limit`; 0 is no limit.
+    pub(crate) recipients: usize,
+}
+
+impl Limits {
+    /// Reads them. The error is fatal for the role.
+    pub(crate) fn read(configuration: &Configuration, settings: &Settings) -> Limits {
+        let hostname = settings.get(params::myhostname).to_owned();
+        let default_process_limit = settings.get(params::default_process_limit).max(1) as u32;
+        let mut transports = HashMap::new();
+        for service in configuration.services() {
+            if service.kind != ServiceKind::Unix {
+                continue;
+            }
+            let processes = match service.maxproc {
+                None => default_process_limit as usize,
+                Some(0) => usize::MAX,
+                Some(n) => n as usize,
+            };
+            transports.insert(
+                service.name.clone(),
+                Transport {
+                    program: service.program.clone(),
+                    limits: transport_limits(settings, &service.name, processes),
+                    recipients: number(settings, "_destination_recipient_limit", &service.name),
+                },
+            );
+        }
+        let classes = config::list::split(settings.get(params::notify_classes));
+        let notify = [
+            ("bounce", settings.get(params::bounce_notice_recipient)),
+            ("2bounce", settings.get(params::_2bounce_notice_recipient)),
+            ("delay", settings.get(params::delay_notice_recipient)),
+        ]
+        .into_iter()
+        .filter(|(class, _)| classes.contains(class))
+        .map(|(class, recipient)| (class.to_owned(), recipient.to_owned()))
+        .collect();
+        Limits {
+            backoff: Backoff {
+                minimal: settings.get(params::minimal_backoff_time),
+                maximal: settings.get(params::maximal_backoff_time),
+                lifetime: settings.get(params::maximal_queue_lifetime),
+                bounce_lifetime: settings.get(params::bounce_queue_lifetime),
+                delay_warning: settings.get(params::delay_warning_time),
+            },
+            active: settings.get(params::qmgr_message_active_limit).max(1) as usize,
+            site_pause: settings.get(params::minimal_backoff_time),
+            transport_retry: settings.get(params::transport_retry_time),
+            bounce_size: settings.get(params::bounce_size_limit).max(0) as u64,
+            syslog_name: settings.get(params::syslog_name).to_owned(),
+            mail_name: settings.get(params::mail_name).to_owned(),
+            double_bounce: with_domain(
+                settings.get(params::double_bounce_sender),
+                settings.get(params::myorigin),
+            ),
+            notify,
+            deferred_transports: config::list::split(settings.get(params::defer_transports))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            transports,
+            unknown: transport_limits(settings, "smtp", default_process_limit as usize),
+            hostname,
+        }
+    }
+
+    /// The service of that name, if master.cf has it.
+    pub(crate) fn transport(&self, name: &str) -> Option<&Transport> {
+        self.transports.get(name)
+    }
+
+    /// Limits for a transport, whether master.cf has it or not.
+    pub(crate) fn of(&self, transport: &str) -> TransportLimits {
+        self.transport(transport).map_or(self.unknown, |transport| transport.limits)
+    }
+}
+
+fn transport_limits(settings: &Settings, name: &str, processes: usize) -> TransportLimits {
+    TransportLimits {
+        processes,
+        initial: settings.for_transport("_initial_destination_concurrency", name).max(1) as usize,
+        per_site: number(settings, "_destination_concurrency_limit", name),
+        failed_cohorts: number(settings, "_destination_concurrency_failed_cohort_limit", name),
+        rate_delay: settings.time_for_transport("_destination_rate_delay", name),
+    }
+}
+
+fn number(settings: &Settings, suffix: &str, name: &str) -> usize {
+    usize::try_from(settings.for_transport(suffix, name)).unwrap_or(0)
+}
+
+fn with_domain(address: &str, myorigin: &str) -> String {
+    if address.contains('@') { address.to_owned() } else { format!("{address}@{myorigin}") }
+}

@@ -1,0 +1,327 @@
+//! The text of what is told to senders: failures, delays and requested success reports (RFC 3464, RFC 3461; bounce(5)).
+//!
+//! Pure: a message and its recipients' last outcomes go in, a message content with LF line ends comes out.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mail::header;
+use mail::{Address, Message, QueueId, Recipient, Return, date};
+use spool::Progress;
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// These recipients will not get it.
+    Failure,
+    /// They have not got it yet.
+    Delay,
+    /// They have got it, and the sender asked to be told.
+    Success,
+}
+
+/// Everything that a notice says.
+pub(crate) struct Notice<'a> {
+    pub(crate) kind: Kind,
+    /// The id of the notice itself.
+    pub(crate) id: &'a QueueId,
+    /// To whom it goes.
+    pub(crate) to: &'a Address,
+    /// The message that it is about.
+    pub(crate) about: &'a Message,
+    /// The recipients concerned.
+    pub(crate) recipients: &'a [(Recipient, Progress)],
+    /// The content of that message: all of it, or its header when only that is to be returned.
+    pub(crate) content: &'a [u8],
+    /// myhostname
+    pub(crate) hostname: &'a str,
+    /// mail_name
+    pub(crate) mail_name: &'a str,
+    pub(crate) now: SystemTime,
+    /// For delays: until when delivery will be tried.
+    pub(crate) retry_until: Option<SystemTime>,
+    /// This copy goes to a postmaster (`notify_classes`).
+    pub(crate) postmaster: bool,
+}
+
+/// Is the header enough? For RET=HDRS, for large messages, and for everything but failures.
+pub(crate) fn wants_headers_only(kind: Kind, about: &Message, bounce_size_limit: u64) -> bool {
+    kind != Kind::Failure || about.envelope.ret == Some(Return::Headers) || about.size > bounce_size_limit
+}
+
+impl Notice<'_> {
+    /// The whole content.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let seconds = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let boundary = format!("{}.{seconds}/{}", self.about.id, self.hostname);
+        let smtputf8 = self.about.envelope.smtputf8;
+        let headers_only = self.kind != Kind::Failure || split_body(self.content).is_none();
+        let mut out = self.header(&boundary);
+        out.push_str(&format!("--{boundary}\nContent-Description: Notification\n"));
+        let charset = if smtputf8 { "utf-8" } else { "us-ascii" };
+        out.push_str(&format!("Content-Type: text/plain; charset={charset}\n\n"));
+        out.push_str(&self.human_text());
+        out.push_str(&format!("\n--{boundary}\nContent-Description: Delivery report\n"));
+        let report = if smtputf8 { "global-delivery-status" } else { "delivery-status" };
+        out.push_str(&format!("Content-Type: message/{report}\n\n"));
+        out.push_str(&self.report());
+        let (description, kind) = match headers_only {
+            true => (format!("{} Headers", self.returned_name()), "text/rfc822-headers"),
+            false => {
+                (self.returned_name().to_owned(), if smtputf8 { "message/global" } else { "message/rfc822" })
+            }
+        };
+        out.push_str(&format!("\n--{boundary}\nContent-Description: {description}\nContent-Type: {kind}\n"));
+        if !self.content.is_ascii() {
+            out.push_str("Content-Transfer-Encoding: 8bit\n");
+        }
+        let mut out = out.into_bytes();
+        out.push(b'\n');
+        out.extend_from_slice(self.content);
+        if !self.content.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(format!("\n--{boundary}--\n").as_bytes());
+        out
+    }
+
+    fn header(&self, boundary: &str) -> String {
+        let subject = match (self.kind, self.postmaster) {
+            (Kind::Failure, false) => "Undelivered Mail Returned to Sender",
+            (Kind::Failure, true) => "Postmaster Copy: Undelivered Mail",
+            (Kind::Delay, false) => "Delayed Mail (still being retried)",
+            (Kind::Delay, true) => "Postmaster Warning: Delayed Mail",
+            (Kind::Success, _) => "Successful Mail Delivery Report",
+        };
+        let date = date::rfc5322(self.now);
+        let eight_bit = if self.content.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\n" };
+        format!(
+            "Received: by {host} ({name})\n\tid {id}; {date}\n\
+             Date: {date}\n\
+             From: Mail Delivery System <MAILER-DAEMON@{host}>\n\
+             Subject: {subject}\n\
+             To: {to}\n\
+             Auto-Submitted: auto-replied\n\
+             MIME-Version: 1.0\n\
+             Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"{boundary}\"\n\
+             {eight_bit}\
+             Message-Id: <{compact}.{id}@{host}>\n\n\
+             This is a MIME-encapsulated message.\n\n",
+            host = self.hostname,
+            name = self.mail_name,
+            id = self.id,
+            to = self.to,
+            compact = date::compact_utc(self.now),
+        )
+    }
+
+    fn returned_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Failure => "Undelivered Message",
+            Kind::Delay => "Delayed Message",
+            Kind::Success => "Message",
+        }
+    }
+
+    fn human_text(&self) -> String {
+        let mut out = format!("This is the mail system at host {}.\n\n", self.hostname);
+        out.push_str(match self.kind {
+            Kind::Failure => {
+                "A message that you sent did not reach everyone it was meant for. Below is, for each address\n\
+                 concerned, what went wrong; behind that comes a report for machines, and what you sent.\n\n\
+                 If you can not tell what to do, forward this notice to postmaster.\n"
+            }
+            Kind::Delay => {
+                "This is only a warning: your message is waiting here, and nothing needs to be sent again.\n\
+                 Below is, for each address concerned, why it has not arrived yet.\n"
+            }
+            Kind::Success => "As you asked to be told: your message arrived, or was handed on, as shown below.\n",
+        });
+        if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
+            out.push_str(&format!("Delivery is tried again until {}.\n", date::rfc5322(until)));
+        }
+        for (recipient, progress) in self.recipients {
+            out.push_str(&format!("\n<{}>: {}\n", recipient.address, wrapped(&progress.text)));
+        }
+        out
+    }
+
+    /// The machine-readable part: fields of the message, then a group for each recipient.
+    fn report(&self) -> String {
+        let mut out = format!(
+            "Reporting-MTA: dns; {}\nX-{name}-Queue-ID: {}\nX-{name}-Sender: rfc822; {}\n",
+            self.hostname,
+            self.about.id,
+            self.about.envelope.sender,
+            name = self.mail_name,
+        );
+        if let Some(envid) = &self.about.envelope.envid {
+            out.push_str(&format!("Original-Envelope-Id: {envid}\n"));
+        }
+        out.push_str(&format!("Arrival-Date: {}\n", date::rfc5322(self.about.arrival)));
+        let kind = if self.about.envelope.smtputf8 { "utf-8" } else { "rfc822" };
+        for (recipient, progress) in self.recipients {
+            out.push_str(&format!("\nFinal-Recipient: {kind}; {}\n", recipient.address));
+            match &recipient.orcpt {
+                Some(orcpt) => out.push_str(&format!("Original-Recipient: {orcpt}\n")),
+                None => out.push_str(&format!("Original-Recipient: {kind};{}\n", recipient.original)),
+            }
+            let action = match self.kind {
+                Kind::Failure => "failed",
+                Kind::Delay => "delayed",
+                // RFC 3464 section 2.3.3: what another server took over is relayed, not delivered.
+                Kind::Success if progress.remote.is_some() => "relayed",
+                Kind::Success => "delivered",
+            };
+            out.push_str(&format!("Action: {action}\nStatus: {}\n", progress.status));
+            match &progress.remote {
+                Some((mta, reply)) => {
+                    out.push_str(&format!(
+                        "Remote-MTA: dns; {mta}\nDiagnostic-Code: smtp; {}\n",
+                        wrapped(reply)
+                    ));
+                }
+                None => out.push_str(&format!(
+                    "Diagnostic-Code: x-{}; {}\n",
+                    self.mail_name.to_ascii_lowercase(),
+                    wrapped(&progress.text)
+                )),
+            }
+            if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
+                out.push_str(&format!("Will-Retry-Until: {}\n", date::rfc5322(until)));
+            }
+        }
+        out
+    }
+}
+
+/// The header of a content, for notices that return no more; never includes the body.
+pub(crate) fn header_of(content: &[u8]) -> &[u8] {
+    let (_, rest) = header::split(content);
+    &content[..content.len() - rest.len()]
+}
+
+/// The part behind the empty line; `None` when the content is a header alone.
+fn split_body(content: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = header::split(content);
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// Folds a long text at blanks, continuation lines indented: log texts can be longer than a line of mail should be.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 72;
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        if column > 0 && column + word.len() >= WIDTH {
+            out.push_str("\n    ");
+            column = 4;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.len();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mail::{Envelope, Origin, Status};
+
+    use super::*;
+
+    fn about() -> Message {
+        Message {
+            id: QueueId::parse("ABCDEF1234").unwrap(),
+            envelope: Envelope {
+                sender: Address::internal("s@client.test").unwrap(),
+                envid: Some("E1".into()),
+                ..Envelope::default()
+            },
+            origin: Origin::Internal,
+            arrival: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            size: 20,
+            checksum: 0,
+            filter: None,
+        }
+    }
+
+    fn text(kind: Kind, content: &[u8], remote: Option<(String, String)>) -> String {
+        let progress = Progress {
+            status: Status::new(5, 1, 1),
+            text: "host mx.x[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command)".into(),
+            relay: "mx.x".into(),
+            remote,
+            tls: String::new(),
+        };
+        let about = about();
+        let notice = Notice {
+            kind,
+            id: &QueueId::parse("FEDCBA4321").unwrap(),
+            to: &about.envelope.sender,
+            about: &about,
+            recipients: &[(Recipient::new(Address::internal("r@x").unwrap()), progress)],
+            content,
+            hostname: "mx.test",
+            mail_name: "Postfix",
+            now: UNIX_EPOCH + Duration::from_secs(1_700_000_100),
+            retry_until: Some(UNIX_EPOCH + Duration::from_secs(1_700_432_000)),
+            postmaster: false,
+        };
+        String::from_utf8(notice.content()).unwrap()
+    }
+
+    #[test]
+    fn a_failure_returns_the_message() {
+        let remote = Some(("mx.x".into(), "550 5.1.1 User unknown".into()));
+        let text = text(Kind::Failure, b"Subject: x\n\nbody\n", remote);
+        for part in [
+            "\nFrom: Mail Delivery System <MAILER-DAEMON@mx.test>\n",
+            "\nTo: s@client.test\n",
+            "\nAuto-Submitted: auto-replied\n",
+            "boundary=\"ABCDEF1234.1700000100/mx.test\"",
+            "\nReporting-MTA: dns; mx.test\nX-Postfix-Queue-ID: ABCDEF1234\nX-Postfix-Sender: rfc822; s@client.test\n",
+            "\nOriginal-Envelope-Id: E1\n",
+            "\nFinal-Recipient: rfc822; r@x\nOriginal-Recipient: rfc822;r@x\nAction: failed\nStatus: 5.1.1\n",
+            "Remote-MTA: dns; mx.x\nDiagnostic-Code: smtp; 550 5.1.1 User unknown\n",
+            "Content-Type: message/rfc822\n\nSubject: x\n\nbody\n\n--ABCDEF1234.1700000100/mx.test--\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(!text.contains("Will-Retry-Until"));
+    }
+
+    #[test]
+    fn a_delay_returns_the_header_and_says_until_when() {
+        let text = text(Kind::Delay, b"Subject: x\n", None);
+        for part in [
+            "Action: delayed\n",
+            "Will-Retry-Until: ",
+            "Diagnostic-Code: x-postfix; host mx.x[192.0.2.1] said:",
+            "Content-Description: Delayed Message Headers\nContent-Type: text/rfc822-headers\n\nSubject: x\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_header_of_large_or_confidential_messages() {
+        let mut message = about();
+        assert!(!wants_headers_only(Kind::Failure, &message, 20));
+        assert!(wants_headers_only(Kind::Failure, &message, 19));
+        assert!(wants_headers_only(Kind::Delay, &message, 20));
+        message.envelope.ret = Some(Return::Headers);
+        assert!(wants_headers_only(Kind::Failure, &message, 20));
+        assert_eq!(header_of(b"A: b\n c\n\nbody"), b"A: b\n c\n");
+    }
+
+    #[test]
+    fn long_texts_are_folded_at_blanks() {
+        let text = wrapped(&"word ".repeat(40));
+        assert!(text.lines().all(|line| line.len() <= 76));
+        assert_eq!(text.split_whitespace().count(), 40);
+    }
+}

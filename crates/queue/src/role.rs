@@ -1,0 +1,617 @@
+//! The queue role: one task owns the active queue and the schedule, and is fed by events. Nothing in it waits: storing,
+//! resolving and delivering happen elsewhere and come back as events.
+//!
+//! Runs as mail_owner; hears the other roles and the commands; holds the spool.
+
+mod notices;
+mod operations;
+mod round;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use config::{Configuration, Settings};
+use link::message::{Delivery, NewMessage};
+use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
+use mail::delivery_line::{Delays, delivery_line};
+use mail::{IdGenerator, Message, Outcome, QueueId, Status};
+use maillog::Log;
+use route::{Failed, Resolved, Routing};
+use spool::{Body, Change, Content, RecipientState, Spool, StoreError, Stored};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::active::{Active, Afterwards};
+use crate::{agents, commands};
+use crate::limits::Limits;
+use crate::schedule::{Feedback, Job, Schedule, Site};
+
+/// What the program hands to this role.
+pub struct Start {
+    /// The link to master.
+    pub control: UnixStream,
+    /// Both files, read by the program.
+    pub configuration: Configuration,
+    /// Reads them again, for reload.
+    pub reread: Box<dyn Fn() -> Result<Configuration, String> + Send>,
+    /// Where lines go; the tag's first part is syslog_name.
+    pub log: Log,
+    /// Tells this process's queue ids from those of the others.
+    pub tag: u8,
+    /// The open store.
+    pub spool: Spool,
+    /// The socket of postqueue and postsuper.
+    pub commands: std::os::unix::net::UnixListener,
+}
+
+/// What happens to the role.
+pub(crate) enum Event {
+    /// A role asks; `Role::Master` on the control link.
+    Incoming(Role, Incoming),
+    /// A command asks; with the user id at the other end.
+    Command(u32, Incoming),
+    /// A link ended.
+    Lost(Role),
+    /// A message is durable.
+    Kept(Box<Stored>),
+    /// The recipients of a message have been routed.
+    Resolved(QueueId, Vec<(u32, Result<Resolved, Failed>)>),
+    /// A delivery agent is done, or gone.
+    Attempted(Site, Job, Result<Reply, LinkError>),
+    /// The changes at the end of a round are durable, or not.
+    Settled(QueueId, Result<(), StoreError>),
+    /// Changes from outside are in the store: look again.
+    Rescan,
+    /// The body of a message can not be read.
+    Unreadable(Site, Job, String),
+}
+
+/// Runs until master says drain or goes away. The error is for the log.
+pub async fn serve(start: Start) -> Result<(), String> {
+    let (events, mut queue) = unbounded_channel();
+    let settings = settings_of(&start.configuration)?;
+    let (control, calls) = Link::open(start.control, "master").map_err(|error| error.to_string())?;
+    forward(calls, Role::Master, events.clone());
+    commands::listen(start.commands, events.clone()).map_err(|error| format!("command socket: {error}"))?;
+    let mut role = QueueRole {
+        routing: Arc::new(routing(&start.configuration, &settings, &start.log)),
+        limits: Limits::read(&start.configuration, &settings),
+        ids: IdGenerator::new(start.tag, settings.get(config::params::enable_long_queue_ids)),
+        qmgr: service_log(&start.log, &settings, "qmgr"),
+        bounce: service_log(&start.log, &settings, "bounce"),
+        error: service_log(&start.log, &settings, "error"),
+        base_log: start.log,
+        reread: start.reread,
+        spool: Arc::new(start.spool),
+        _control: control,
+        links: HashMap::new(),
+        events,
+        active: HashMap::new(),
+        schedule: Schedule::default(),
+        scan: Scan::Due(None),
+        draining: false,
+        under_way: 0,
+    };
+    role.run(&mut queue).await;
+    Ok(())
+}
+
+struct QueueRole {
+    routing: Arc<Routing>,
+    limits: Limits,
+    ids: IdGenerator,
+    base_log: Log,
+    qmgr: Log,
+    bounce: Log,
+    error: Log,
+    reread: Box<dyn Fn() -> Result<Configuration, String> + Send>,
+    spool: Arc<Spool>,
+    _control: Link,
+    links: HashMap<Role, Link>,
+    events: UnboundedSender<Event>,
+    active: HashMap<QueueId, Active>,
+    schedule: Schedule,
+    scan: Scan,
+    draining: bool,
+    /// Deliveries that agents have in hand.
+    under_way: usize,
+}
+
+/// Where the reading of due messages from the store stands.
+#[derive(Clone, PartialEq, Eq)]
+enum Scan {
+    /// Nothing is due now.
+    Idle,
+    /// There may be more behind this point.
+    Due(Option<(SystemTime, QueueId)>),
+}
+
+/// Messages read from the store at a time.
+const SCAN_PAGE: usize = 200;
+
+impl QueueRole {
+    async fn run(&mut self, queue: &mut UnboundedReceiver<Event>) {
+        loop {
+            self.fill_active();
+            self.begin_deliveries();
+            if self.draining && self.under_way == 0 && self.active.values().all(Active::is_settled) {
+                return;
+            }
+            // Looking at the clock and the store is for idle moments.
+            let event = match queue.try_recv() {
+                Ok(event) => Ok(Some(event)),
+                Err(_) => tokio::time::timeout(self.wait(), queue.recv()).await,
+            };
+            match event {
+                Ok(Some(Event::Lost(Role::Master))) | Ok(None) => return,
+                Ok(Some(event)) => self.take(event),
+                Err(_elapsed) => self.scan = Scan::Due(None),
+            }
+        }
+    }
+
+    /// How long nothing can happen by itself.
+    fn wait(&self) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(300);
+        let now = SystemTime::now();
+        let next = tokio::task::block_in_place(|| self.spool.questions().next_due(now));
+        let due = match next {
+            Ok(Some(time)) => time.duration_since(now).unwrap_or_default() + Duration::from_millis(1),
+            Ok(None) => LONGEST,
+            Err(error) => {
+                maillog::warning!(self.qmgr, "{error}");
+                LONGEST
+            }
+        };
+        let rate = self.schedule.next_time(Instant::now()).map(|time| time - Instant::now());
+        due.min(rate.unwrap_or(LONGEST)).min(LONGEST)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Incoming(Role::Master, incoming) => self.control(incoming),
+            Event::Incoming(_, incoming) => self.request(incoming),
+            Event::Command(uid, incoming) => self.command(uid, incoming),
+            // A link that was replaced ends later than its successor begins.
+            Event::Lost(role) => {
+                if self.links.get(&role).is_some_and(Link::is_closed) {
+                    self.links.remove(&role);
+                }
+            }
+            Event::Kept(stored) if self.active.len() < self.limits.active && !self.draining => {
+                self.activate(*stored);
+            }
+            Event::Kept(_) if self.scan == Scan::Idle => self.scan = Scan::Due(None),
+            Event::Kept(_) => {}
+            Event::Resolved(id, resolutions) => self.resolved(&id, resolutions),
+            Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
+            Event::Rescan => self.scan = Scan::Due(None),
+            Event::Unreadable(site, job, why) => self.unreadable(&site, &job, &why),
+            Event::Settled(id, result) => self.settled(&id, result),
+        }
+    }
+
+    // ---- what master says
+
+    fn control(&mut self, Incoming { request, mut descriptors, call }: Incoming) {
+        match request {
+            Request::Peer { role } => {
+                let opened = match descriptors.pop() {
+                    Some(descriptor) => Link::open(UnixStream::from(descriptor), role.name()),
+                    None => Err(std::io::Error::other("no descriptor")),
+                };
+                match opened {
+                    Ok((link, calls)) => {
+                        forward(calls, role, self.events.clone());
+                        self.links.insert(role, link);
+                        call.answer(Reply::Done, Vec::new());
+                    }
+                    Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
+                }
+            }
+            Request::Begin | Request::Ping => call.answer(Reply::Done, Vec::new()),
+            Request::Drain => {
+                self.draining = true;
+                call.answer(Reply::Done, Vec::new());
+            }
+            Request::Reload => call.answer(
+                match self.reload() {
+                    Ok(()) => Reply::Done,
+                    Err(why) => Reply::Failed(why),
+                },
+                Vec::new(),
+            ),
+            _ => call.answer(Reply::Failed("not a request of master".into()), Vec::new()),
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let configuration = (self.reread)()?;
+        let settings = settings_of(&configuration)?;
+        let routing = routing(&configuration, &settings, &self.base_log);
+        self.limits = Limits::read(&configuration, &settings);
+        self.routing = Arc::new(routing);
+        self.schedule.revive();
+        Ok(())
+    }
+
+    // ---- what the other roles bring
+
+    fn request(&mut self, Incoming { request, descriptors: _, call }: Incoming) {
+        match request {
+            Request::Append(new) => self.append(*new, call),
+            Request::OpenBody { id } => match self.spool.bodies().create(&id) {
+                Ok(file) => call.answer(Reply::BodyFile, vec![file.into()]),
+                Err(error) if is_full(&error) => call.answer(Reply::NoSpace, Vec::new()),
+                Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
+            },
+            Request::DropBody { id } => {
+                // A body that a row names belongs to a message: only unnamed ones are dropped.
+                let named = tokio::task::block_in_place(|| self.spool.questions().find(&id));
+                if matches!(named, Ok(None)) {
+                    let _ = self.spool.bodies().remove(&id);
+                }
+                call.answer(Reply::Done, Vec::new());
+            }
+            Request::Flush(what) => {
+                self.flush(&what);
+                call.answer(Reply::Done, Vec::new());
+            }
+            Request::Ping => call.answer(Reply::Done, Vec::new()),
+            _ => call.answer(Reply::Failed("not a request to the queue".into()), Vec::new()),
+        }
+    }
+
+    fn append(&mut self, new: NewMessage, call: Call) {
+        let NewMessage { message, body, hold } = new;
+        let content = match &body {
+            Some(bytes) => Content::Inline(bytes.clone()),
+            None => Content::File,
+        };
+        let add = Change::Add { message: Box::new(message.clone()), content, hold };
+        let (events, log) = (self.events.clone(), self.qmgr.clone());
+        let done = Box::new(move |result: Result<(), StoreError>| match result {
+            Ok(()) => {
+                call.answer(Reply::Kept, Vec::new());
+                if !hold {
+                    let _ = events.send(Event::Kept(Box::new(fresh(message, body))));
+                }
+            }
+            Err(StoreError::NoSpace(why)) => {
+                maillog::warning!(log, "{}: no space left for the queue: {why}", message.id);
+                call.answer(Reply::NoSpace, Vec::new());
+            }
+            Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
+        });
+        self.spool.record(vec![add], done);
+    }
+
+    // ---- the active queue
+
+    /// Reads due messages from the store while there is room.
+    fn fill_active(&mut self) {
+        while !self.draining && self.active.len() < self.limits.active {
+            let Scan::Due(after) = self.scan.clone() else { return };
+            let room = (self.limits.active - self.active.len()).min(SCAN_PAGE);
+            let found =
+                tokio::task::block_in_place(|| self.spool.questions().due(SystemTime::now(), after, room));
+            match found {
+                Ok(page) if page.is_empty() => self.scan = Scan::Idle,
+                Ok(page) => {
+                    let last = page.last().map(|last| (last.next_attempt, last.message.id.clone()));
+                    self.scan = if page.len() < room { Scan::Idle } else { Scan::Due(last) };
+                    for stored in page {
+                        if !self.active.contains_key(&stored.message.id) {
+                            self.activate(stored);
+                        }
+                    }
+                }
+                Err(error) => {
+                    maillog::warning!(self.qmgr, "{error}");
+                    self.scan = Scan::Idle;
+                }
+            }
+        }
+    }
+
+    fn activate(&mut self, stored: Stored) {
+        let active = Active::new(stored, SystemTime::now());
+        let message = &active.message;
+        let id = message.id.clone();
+        maillog::info!(
+            self.qmgr,
+            "{id}: from=<{}>, size={}, nrcpt={} (queue active)",
+            message.envelope.sender,
+            message.size,
+            message.envelope.recipients.len()
+        );
+        let to_try = active.to_try();
+        let (sender, filter) = (message.envelope.sender.clone(), message.filter.clone());
+        self.active.insert(id.clone(), active);
+        let (routing, events) = (Arc::clone(&self.routing), self.events.clone());
+        tokio::spawn(async move {
+            let mut resolutions = Vec::with_capacity(to_try.len());
+            for (position, recipient) in to_try {
+                let mut resolution = routing.resolve(&sender, &recipient.address).await;
+                if let (Ok(resolved), Some(filter)) = (&mut resolution, &filter) {
+                    agents::redirect(resolved, filter);
+                }
+                resolutions.push((position, resolution));
+            }
+            let _ = events.send(Event::Resolved(id, resolutions));
+        });
+    }
+
+    /// Every recipient has a destination now: those of one destination travel together.
+    fn resolved(&mut self, id: &QueueId, resolutions: Vec<(u32, Result<Resolved, Failed>)>) {
+        let Some(active) = self.active.get_mut(id) else { return };
+        let mut sites: Vec<(Site, Vec<u32>)> = Vec::new();
+        let mut at_once: Vec<(Site, u32, Outcome)> = Vec::new();
+        for (position, resolution) in resolutions {
+            active.begin(position);
+            match resolution {
+                Ok(Resolved { transport, next_hop, .. }) => {
+                    let site = Site { transport, next_hop };
+                    match agents::own_outcome(&self.limits, &site) {
+                        Some(outcome) => at_once.push((site, position, outcome)),
+                        None => match sites.iter_mut().find(|(other, _)| *other == site) {
+                            Some((_, positions)) => positions.push(position),
+                            None => sites.push((site, vec![position])),
+                        },
+                    }
+                }
+                Err(failed) => {
+                    maillog::warning!(self.qmgr, "{id}: {failed}");
+                    let site = Site { transport: "retry".into(), next_hop: String::new() };
+                    let text = "address resolver failure: a lookup table can not be asked";
+                    at_once.push((site, position, Outcome::deferred(Status::new(4, 3, 0), "none", text)));
+                }
+            }
+        }
+        for (site, positions) in sites {
+            let limit = self.limits.transport(&site.transport).map_or(1, |transport| transport.recipients);
+            let limit = if limit == 0 { positions.len() } else { limit };
+            for part in positions.chunks(limit) {
+                let job = Job { message: id.clone(), recipients: part.to_vec() };
+                let limits = self.limits.of(&site.transport);
+                if let Err((job, reason)) = self.schedule.add(&site, job, &limits, Instant::now()) {
+                    at_once.extend(suspended(&site, &job, &reason));
+                }
+            }
+        }
+        self.finish_at_once(id, at_once);
+    }
+
+    /// Outcomes that need no delivery agent: error, retry, discard, suspended sites.
+    fn finish_at_once(&mut self, id: &QueueId, outcomes: Vec<(Site, u32, Outcome)>) {
+        let Some(active) = self.active.get_mut(id) else { return };
+        let mut changes = Vec::new();
+        for (site, position, outcome) in outcomes {
+            if let Some(recipient) = active.recipient(position) {
+                let delays = delays_so_far(active);
+                let line = delivery_line(id, recipient, &outcome, &delays, 0);
+                let log = if site.transport == "error"
+                    || site.transport == "retry"
+                    || site.transport == "discard"
+                {
+                    self.error.service(&self.limits.syslog_name, &site.transport)
+                } else {
+                    self.error.clone()
+                };
+                maillog::info!(log, "{line}");
+            }
+            changes.extend(active.finish(position, &outcome));
+        }
+        self.after_outcomes(id, changes);
+    }
+
+    // ---- deliveries
+
+    fn begin_deliveries(&mut self) {
+        while !self.draining {
+            let limits = &self.limits;
+            let Some((site, job)) = self.schedule.next(Instant::now(), |transport| limits.of(transport))
+            else {
+                return;
+            };
+            self.deliver(site, job);
+        }
+    }
+
+    fn deliver(&mut self, site: Site, job: Job) {
+        self.under_way += 1;
+        let events = self.events.clone();
+        let Some(active) = self.active.get(&job.message) else {
+            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost("queue"))));
+            return;
+        };
+        let role = match self.limits.transport(&site.transport).map(|transport| transport.program.as_str()) {
+            Some("smtp" | "lmtp") => Role::Send,
+            _ => Role::Local,
+        };
+        let Some(link) = self.links.get(&role).cloned() else {
+            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
+            return;
+        };
+        let mut message = active.message.clone();
+        message.envelope.recipients =
+            job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
+        let delivery = Delivery {
+            transport: site.transport.clone(),
+            next_hop: site.next_hop.clone(),
+            waited: {
+                let delays = delays_so_far(active);
+                (delays.before_queue, delays.in_queue)
+            },
+            attempts: active.attempts,
+            body: None,
+            message,
+        };
+        let (inline, spool) = (active.body.clone(), Arc::clone(&self.spool));
+        tokio::spawn(async move {
+            // A large body is read once to compare it with its checksum before anybody gets it.
+            let whole = delivery.message.clone();
+            let body = match inline {
+                Some(bytes) => Ok(Body::Inline(bytes)),
+                None => tokio::task::spawn_blocking(move || spool.body(&whole, None))
+                    .await
+                    .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone()))),
+            };
+            let (delivery, descriptors): (Delivery, Vec<OwnedFd>) = match body {
+                Ok(Body::Inline(bytes)) => (Delivery { body: Some(bytes), ..delivery }, Vec::new()),
+                Ok(Body::File(file)) => (delivery, vec![file.into()]),
+                Err(error) => {
+                    let _ = events.send(Event::Unreadable(site, job, error.to_string()));
+                    return;
+                }
+            };
+            let result = link.call(Request::Deliver(Box::new(delivery)), descriptors).await;
+            let _ = events.send(Event::Attempted(site, job, result.map(|(reply, _)| reply)));
+        });
+    }
+
+    fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
+        self.under_way -= 1;
+        let (outcomes, feedback, pause) = match result {
+            Ok(Reply::Attempted { outcomes, site_failure }) if outcomes.len() == job.recipients.len() => {
+                let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
+                (outcomes, feedback, self.limits.site_pause)
+            }
+            other => {
+                let why = match other {
+                    Ok(Reply::Failed(why)) => format!("mail transport unavailable: {why}"),
+                    Ok(_) => "mail transport unavailable: unexpected answer".to_owned(),
+                    Err(error) => format!("mail transport unavailable: {error}"),
+                };
+                let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", why.clone());
+                self.log_outcomes(job, &outcome);
+                let outcomes = vec![outcome; job.recipients.len()];
+                (outcomes, Feedback::Failed(why), self.limits.transport_retry)
+            }
+        };
+        self.take_outcomes(site, job, &outcomes, feedback, pause);
+    }
+
+    fn unreadable(&mut self, site: &Site, job: &Job, why: &str) {
+        self.under_way -= 1;
+        maillog::error!(
+            self.qmgr,
+            "{}: {why}; the message is put on hold, look at it with postcat -q",
+            job.message
+        );
+        let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", format!("queue file trouble: {why}"));
+        self.log_outcomes(job, &outcome);
+        if let Some(active) = self.active.get_mut(&job.message) {
+            active.afterwards = Afterwards::Hold;
+        }
+        let outcomes = vec![outcome; job.recipients.len()];
+        self.take_outcomes(site, job, &outcomes, Feedback::Alive, Duration::ZERO);
+    }
+
+    /// Outcomes that no agent has logged.
+    fn log_outcomes(&self, job: &Job, outcome: &Outcome) {
+        let Some(active) = self.active.get(&job.message) else { return };
+        let delays = delays_so_far(active);
+        for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
+            maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
+        }
+    }
+
+    fn take_outcomes(
+        &mut self,
+        site: &Site,
+        job: &Job,
+        outcomes: &[Outcome],
+        feedback: Feedback,
+        pause: Duration,
+    ) {
+        let reason = match &feedback {
+            Feedback::Failed(reason) => reason.clone(),
+            Feedback::Alive => String::new(),
+        };
+        let limits = self.limits.of(&site.transport);
+        let returned = self.schedule.finished(site, feedback, &limits, pause, Instant::now());
+        if let Some(active) = self.active.get_mut(&job.message) {
+            let changes = job
+                .recipients
+                .iter()
+                .zip(outcomes)
+                .filter_map(|(position, outcome)| active.finish(*position, outcome));
+            let changes = changes.collect();
+            self.after_outcomes(&job.message, changes);
+        }
+        for job in returned {
+            self.finish_at_once(&job.message, suspended(site, &job, &reason));
+        }
+    }
+}
+
+/// The state of a message that has just been stored.
+fn fresh(message: Message, body: Option<Vec<u8>>) -> Stored {
+    let states =
+        (0..message.envelope.recipients.len() as u32).map(|n| (n, RecipientState::Pending)).collect();
+    Stored {
+        states,
+        body,
+        held: false,
+        next_attempt: message.arrival,
+        attempts: 0,
+        warned: false,
+        expire: false,
+        message,
+    }
+}
+
+fn suspended(site: &Site, job: &Job, reason: &str) -> Vec<(Site, u32, Outcome)> {
+    let text = format!("delivery temporarily suspended: {reason}");
+    let outcome = Outcome::deferred(Status::new(4, 4, 1), "none", text);
+    job.recipients.iter().map(|position| (site.clone(), *position, outcome.clone())).collect()
+}
+
+fn delays_so_far(active: &Active) -> Delays {
+    Delays {
+        before_queue: active.activated.duration_since(active.message.arrival).unwrap_or_default(),
+        in_queue: active.activated_at.elapsed(),
+        ..Delays::default()
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+fn settings_of(configuration: &Configuration) -> Result<Settings, String> {
+    let settings = match configuration.service_of_program("qmgr") {
+        Some(service) => configuration.settings_of(service),
+        None => configuration.settings("qmgr"),
+    };
+    settings.map_err(|errors| errors.to_string())
+}
+
+fn routing(configuration: &Configuration, settings: &Settings, log: &Log) -> Routing {
+    let log = service_log(log, settings, "trivial-rewrite");
+    let tables = tables::Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")));
+    Routing::new(settings, &tables, configuration.host())
+}
+
+fn service_log(base: &Log, settings: &Settings, program: &str) -> Log {
+    base.service(settings.get(config::params::syslog_name), program)
+}
+
+/// Turns a link's calls into events; the last one says that it ended.
+fn forward(
+    mut calls: tokio::sync::mpsc::Receiver<Result<Incoming, link::FrameError>>,
+    role: Role,
+    events: UnboundedSender<Event>,
+) {
+    tokio::spawn(async move {
+        while let Some(Ok(incoming)) = calls.recv().await {
+            if events.send(Event::Incoming(role, incoming)).is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::Lost(role));
+    });
+}

@@ -1,0 +1,123 @@
+//! Telling senders: who is told what about which recipients (RFC 3461, RFC 5321 section 6.1; bounce(8)).
+
+use std::time::SystemTime;
+
+use mail::{Address, Message, Origin, Recipient};
+use spool::{Body, Progress};
+
+use super::QueueRole;
+use crate::notice::{self, Kind, Notice};
+
+impl QueueRole {
+    /// A notice to the sender, and copies to postmasters where notify_classes asks for them. Nothing for a null sender: what can
+    /// not be returned is told to the 2bounce recipient or dropped (RFC 5321 section 6.1).
+    pub(super) fn notice(
+        &mut self,
+        kind: Kind,
+        about: &Message,
+        recipients: &[(Recipient, Progress)],
+        now: SystemTime,
+    ) -> Vec<(Message, Vec<u8>)> {
+        if recipients.is_empty() {
+            return Vec::new();
+        }
+        let sender = &about.envelope.sender;
+        let is_double_bounce = sender.as_str().eq_ignore_ascii_case(&self.limits.double_bounce);
+        if kind == Kind::Failure && is_double_bounce {
+            maillog::warning!(self.bounce, "{}: undeliverable postmaster notification discarded", about.id);
+            return Vec::new();
+        }
+        let mut to: Vec<(Address, Address, bool)> = Vec::new();
+        let wanted: Vec<_> = recipients
+            .iter()
+            .filter(|(recipient, _)| match kind {
+                Kind::Failure => recipient.notify.wants_failure(),
+                Kind::Delay => recipient.notify.wants_delay(),
+                Kind::Success => recipient.notify.success,
+            })
+            .cloned()
+            .collect();
+        if !sender.is_null() && !wanted.is_empty() {
+            to.push((Address::null(), sender.clone(), false));
+        }
+        let class = match kind {
+            Kind::Failure if sender.is_null() => Some("2bounce"),
+            Kind::Failure => Some("bounce"),
+            Kind::Delay => Some("delay"),
+            Kind::Success => None,
+        };
+        let postmaster = class.and_then(|class| self.limits.notify.get(class));
+        if let Some(postmaster) = postmaster.and_then(|text| Address::internal(text.as_str()).ok()) {
+            let double_bounce = Address::internal(self.limits.double_bounce.as_str()).unwrap_or_default();
+            to.push((double_bounce, postmaster, true));
+        }
+        let content = self.returned_content(kind, about);
+        to.into_iter()
+            .map(|(from, to, postmaster)| {
+                let id = self.ids.next(now);
+                let listed = if postmaster { recipients } else { &wanted };
+                let body = Notice {
+                    kind,
+                    id: &id,
+                    to: &to,
+                    about,
+                    recipients: listed,
+                    content: &content,
+                    hostname: &self.limits.hostname,
+                    mail_name: &self.limits.mail_name,
+                    now,
+                    retry_until: (kind == Kind::Delay)
+                        .then(|| self.limits.backoff.retry_until(about.arrival)),
+                    postmaster,
+                }
+                .content();
+                let what = match (kind, postmaster) {
+                    (Kind::Failure, false) => "sender non-delivery notification",
+                    (Kind::Failure, true) => "postmaster non-delivery notification",
+                    (Kind::Delay, false) => "sender delay notification",
+                    (Kind::Delay, true) => "postmaster delay notification",
+                    (Kind::Success, _) => "sender delivery status notification",
+                };
+                maillog::info!(self.bounce, "{}: {what}: {id}", about.id);
+                let mut recipient = Recipient::new(to);
+                // RFC 3461 section 6.1: a notice about a notice is never wanted.
+                recipient.notify.never = true;
+                let envelope = mail::Envelope {
+                    sender: from,
+                    recipients: vec![recipient],
+                    smtputf8: about.envelope.smtputf8,
+                    ..mail::Envelope::default()
+                };
+                let message = Message {
+                    id,
+                    envelope,
+                    origin: Origin::Internal,
+                    arrival: now,
+                    size: body.len() as u64,
+                    checksum: crc32c::crc32c(&body),
+                    filter: None,
+                };
+                (message, body)
+            })
+            .collect()
+    }
+
+    /// What of the message a notice returns. A body that can not be read is not returned; the notice goes all the same.
+    fn returned_content(&self, kind: Kind, about: &Message) -> Vec<u8> {
+        let inline = self.active.get(&about.id).and_then(|active| active.body.clone());
+        let headers_only = notice::wants_headers_only(kind, about, self.limits.bounce_size);
+        let body = tokio::task::block_in_place(|| self.spool.body(about, inline));
+        let content = match body {
+            Ok(Body::Inline(bytes)) => bytes,
+            Ok(Body::File(file)) => {
+                // The header of any sane message is within this; the whole is within bounce_size_limit.
+                let most = if headers_only { 256 * 1024 } else { self.limits.bounce_size };
+                let mut bytes = Vec::new();
+                let _ = std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes);
+                bytes
+            }
+            Err(_) => Vec::new(),
+        };
+        if headers_only { notice::header_of(&content).to_vec() } else { content }
+    }
+}

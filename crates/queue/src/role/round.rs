@@ -1,0 +1,123 @@
+//! The end of a round: every recipient of an active message has been tried, and what follows is decided and made durable in
+//! one transaction.
+
+use std::time::SystemTime;
+
+use mail::{Message, QueueId};
+use spool::{Change, Content, RecipientState, StoreError};
+
+use super::{Event, QueueRole, Scan, fresh};
+use crate::active::{Active, Afterwards};
+use crate::notice::Kind;
+
+impl QueueRole {
+    /// Makes outcomes durable, and ends the round when nothing of the message is under way any more.
+    pub(super) fn after_outcomes(&mut self, id: &QueueId, changes: Vec<Change>) {
+        let Some(active) = self.active.get(id) else { return };
+        if active.is_settled() {
+            self.settle(id, changes);
+        } else if !changes.is_empty() {
+            self.record(changes);
+        }
+    }
+
+    /// Ends a round: notices are written in the same transaction that strikes off the recipients they are about, so that a crash
+    /// neither loses nor repeats one.
+    fn settle(&mut self, id: &QueueId, mut changes: Vec<Change>) {
+        let Some(active) = self.active.get(id) else { return };
+        let now = SystemTime::now();
+        let message = active.message.clone();
+        let (afterwards, expire, warned) = (active.afterwards, active.expire, active.warned);
+        let mut settled = active.settled();
+        let strike = |active: &Active, wanted: fn(&RecipientState) -> bool| -> Vec<Change> {
+            let done = |position| Change::Recipient { id: id.clone(), position, state: RecipientState::Done };
+            active.positions(wanted).into_iter().map(done).collect()
+        };
+        if afterwards == Afterwards::Forget {
+            changes = vec![Change::Remove { id: id.clone() }];
+            return self.finish_round(id, changes, Vec::new());
+        }
+        let null_sender = message.envelope.sender.is_null();
+        let expired = expire || self.limits.backoff.is_expired(message.arrival, now, null_sender);
+        let mut unfinished = active.has_unfinished();
+        if expired && !settled.deferred.is_empty() {
+            maillog::info!(
+                self.qmgr,
+                "{id}: from=<{}>, status=expired, returned to sender",
+                message.envelope.sender
+            );
+            changes.extend(strike(active, |state| matches!(state, RecipientState::Deferred(_))));
+            let late = settled.deferred.drain(..).map(|(recipient, mut progress)| {
+                progress.status = progress.status.with_class(5);
+                (recipient, progress)
+            });
+            settled.failed.extend(late);
+            unfinished = false;
+        }
+        changes.extend(strike(active, |state| {
+            matches!(state, RecipientState::Failed(_) | RecipientState::Delivered(_))
+        }));
+        let mut notices = Vec::new();
+        notices.extend(self.notice(Kind::Failure, &message, &settled.failed, now));
+        notices.extend(self.notice(Kind::Success, &message, &settled.delivered, now));
+        if unfinished {
+            if self.limits.backoff.warns(message.arrival, now) && !warned {
+                notices.extend(self.notice(Kind::Delay, &message, &settled.deferred, now));
+                changes.push(Change::Warned { id: id.clone() });
+            }
+            let next_attempt = match afterwards {
+                Afterwards::Requeue => now,
+                _ => self.limits.backoff.next_attempt(message.arrival, now),
+            };
+            changes.push(Change::Defer { id: id.clone(), next_attempt });
+            if afterwards == Afterwards::Hold {
+                changes.push(Change::Hold { id: id.clone(), held: spool::Held::Yes });
+            }
+        } else {
+            // What was struck off a moment ago goes with the message.
+            changes.retain(|change| !matches!(change, Change::Recipient { .. }));
+            changes.push(Change::Remove { id: id.clone() });
+            maillog::info!(self.qmgr, "{id}: removed");
+        }
+        self.finish_round(id, changes, notices);
+    }
+
+    fn finish_round(&mut self, id: &QueueId, mut changes: Vec<Change>, notices: Vec<(Message, Vec<u8>)>) {
+        for (message, body) in &notices {
+            let content = Content::Inline(body.clone());
+            changes.push(Change::Add { message: Box::new(message.clone()), content, hold: false });
+        }
+        let (events, id) = (self.events.clone(), id.clone());
+        let done = Box::new(move |result: Result<(), StoreError>| {
+            if result.is_ok() {
+                for (message, body) in notices {
+                    let _ = events.send(Event::Kept(Box::new(fresh(message, Some(body)))));
+                }
+            }
+            let _ = events.send(Event::Settled(id, result));
+        });
+        self.spool.record(changes, done);
+    }
+
+    pub(super) fn settled(&mut self, id: &QueueId, result: Result<(), StoreError>) {
+        let requeued = self.active.remove(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
+        if let Err(error) = result {
+            // The message is as the store last knew it; it comes back with the next scan, at worst a second time.
+            maillog::error!(self.qmgr, "{id}: {error}; the outcome of this round is not recorded");
+        }
+        if requeued && self.scan == Scan::Idle {
+            self.scan = Scan::Due(None);
+        }
+    }
+
+    /// Changes that nothing waits for.
+    pub(super) fn record(&self, changes: Vec<Change>) {
+        let log = self.qmgr.clone();
+        let done = Box::new(move |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                maillog::error!(log, "{error}; outcomes are not recorded");
+            }
+        });
+        self.spool.record(changes, done);
+    }
+}

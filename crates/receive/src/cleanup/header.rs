@@ -1,0 +1,369 @@
+//! The header of a message on its way in, field by field (cleanup(8)): fields are dropped, cut, rewritten and counted,
+//! missing ones added. What follows the header passes untouched and is not looked at.
+//!
+//! At most one field is held in memory, and no more of it than `header_size_limit`. MIME structure is not looked at;
+//! header_checks(5) are not built yet.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mail::{Address, QueueId, date, header};
+use memchr::memchr;
+use route::header_address::AddressList;
+use route::{Context, Failed, Place, Routing};
+
+/// The settings of the header's treatment.
+pub(crate) struct HeaderRules {
+    pub(crate) routing: Arc<Routing>,
+    /// `myhostname`.
+    pub(crate) hostname: String,
+    /// `message_drop_headers`.
+    pub(crate) drop: Vec<String>,
+    /// `header_size_limit` in bytes.
+    pub(crate) size_limit: usize,
+    /// `header_address_token_limit`.
+    pub(crate) token_limit: usize,
+    /// `hopcount_limit`.
+    pub(crate) hop_limit: usize,
+    /// `always_add_missing_headers`.
+    pub(crate) always_add_missing: bool,
+    /// `undisclosed_recipients_header`.
+    pub(crate) undisclosed: String,
+    /// False when `remote_header_rewrite_domain` is empty: headers of strangers stay as they are.
+    pub(crate) rewrite_remote: bool,
+    /// `header_from_format = obsolete`.
+    pub(crate) obsolete_from: bool,
+}
+
+/// A header in progress.
+pub(crate) struct HeaderPass {
+    rules: Arc<HeaderRules>,
+    context: Context,
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    /// The field that may go on in the next line.
+    field: Vec<u8>,
+    /// The rest of the line is too much.
+    skipping: bool,
+    first_line: bool,
+    in_header: bool,
+    hops: usize,
+    seen: Seen,
+    message_id: Option<String>,
+}
+
+/// Which fields were there. The second of each pair is for the `Resent-` form.
+#[derive(Default)]
+struct Seen {
+    message_id: [bool; 2],
+    date: [bool; 2],
+    from: [bool; 2],
+    recipient: [bool; 2],
+    resent: bool,
+}
+
+/// What missing fields are made of.
+pub(crate) struct Missing<'a> {
+    /// The message's id.
+    pub(crate) id: &'a QueueId,
+    /// The sender in final form.
+    pub(crate) sender: &'a Address,
+    /// `-F` of sendmail.
+    pub(crate) full_name: Option<&'a str>,
+    /// When the message came.
+    pub(crate) arrival: SystemTime,
+}
+
+impl HeaderPass {
+    /// Begins a message. `context` says whether it is our own clients' mail.
+    pub(crate) fn new(rules: Arc<HeaderRules>, context: Context) -> HeaderPass {
+        HeaderPass {
+            rules,
+            context,
+            line: Vec::new(),
+            field: Vec::new(),
+            skipping: false,
+            first_line: true,
+            in_header: true,
+            hops: 0,
+            seen: Seen::default(),
+            message_id: None,
+        }
+    }
+
+    /// The Message-Id: field's value, once the header is complete; empty when there is none.
+    pub(crate) fn message_id(&self) -> &str {
+        self.message_id.as_deref().unwrap_or_default()
+    }
+
+    /// More Received: headers than `hopcount_limit`: the message goes in circles.
+    pub(crate) fn too_many_hops(&self) -> bool {
+        self.hops > self.rules.hop_limit
+    }
+
+    /// The Received: header of our own counts as well.
+    pub(crate) fn count_own_received(&mut self) {
+        self.hops += 1;
+    }
+
+    /// True until the end of the header was seen.
+    pub(crate) fn is_open(&self) -> bool {
+        self.in_header
+    }
+
+    /// Takes all of `input`, and appends to `out` what is ready.
+    pub(crate) async fn pass(
+        &mut self,
+        input: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
+        let mut rest = &input[..];
+        while self.in_header && !rest.is_empty() {
+            let end = memchr(b'\n', rest);
+            let piece = &rest[..end.map_or(rest.len(), |at| at + 1)];
+            rest = &rest[piece.len()..];
+            self.add_piece(piece);
+            if end.is_some() {
+                self.end_line(out, missing).await?;
+            } else if self.line.len() > self.rules.size_limit {
+                // A line without end: a field is cut, anything else is the body's.
+                match self.is_field_line() {
+                    true => self.skipping = true,
+                    false => self.end_header(out, missing).await?,
+                }
+            }
+        }
+        if !rest.is_empty() {
+            match out.is_empty() && rest.len() == input.len() {
+                true => std::mem::swap(input, out),
+                false => out.extend_from_slice(rest),
+            }
+        }
+        input.clear();
+        Ok(())
+    }
+
+    /// The message is complete, perhaps without ever having left its header.
+    pub(crate) async fn finish(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
+        if !self.in_header {
+            return Ok(());
+        }
+        if !self.line.is_empty() {
+            self.line.push(b'\n');
+            self.end_line(out, missing).await?;
+        }
+        if self.in_header {
+            self.end_field(out).await?;
+            self.in_header = false;
+            self.add_missing(out, missing);
+        }
+        Ok(())
+    }
+
+    fn add_piece(&mut self, piece: &[u8]) {
+        match self.skipping {
+            true if piece.ends_with(b"\n") => self.line.push(b'\n'),
+            true => {}
+            false => self.line.extend_from_slice(piece),
+        }
+    }
+
+    /// Is the line in hand a field's first or further one?
+    fn is_field_line(&self) -> bool {
+        match self.line.first() {
+            Some(b' ' | b'\t') => !self.field.is_empty(),
+            _ => header::next_field(&self.line).is_some(),
+        }
+    }
+
+    async fn end_line(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
+        self.skipping = false;
+        if std::mem::take(&mut self.first_line) && is_mailbox_line(&self.line) {
+            // An mbox separator that came along (RFC 4155): kept where it does no harm.
+            self.field = [b"X-Mailbox-Line: ", &self.line[..]].concat();
+            self.line.clear();
+            return Ok(());
+        }
+        if !self.is_field_line() {
+            return self.end_header(out, missing).await;
+        }
+        if !self.line.starts_with(b" ") && !self.line.starts_with(b"\t") {
+            self.end_field(out).await?;
+        }
+        if self.field.len() < self.rules.size_limit {
+            self.field.append(&mut self.line);
+            self.cut_field();
+        }
+        self.line.clear();
+        Ok(())
+    }
+
+    /// `header_size_limit`, line end not counted.
+    fn cut_field(&mut self) {
+        if self.field.len() > self.rules.size_limit + 1 {
+            self.field.truncate(self.rules.size_limit);
+            self.field.push(b'\n');
+        }
+    }
+
+    /// The line in hand is the empty line, or text that belongs to no header: then Postfix adds the empty line.
+    async fn end_header(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
+        self.end_field(out).await?;
+        self.in_header = false;
+        self.add_missing(out, missing);
+        if self.line != b"\n" {
+            out.push(b'\n');
+        }
+        out.append(&mut self.line);
+        Ok(())
+    }
+
+    async fn end_field(&mut self, out: &mut Vec<u8>) -> Result<(), Failed> {
+        let raw = std::mem::take(&mut self.field);
+        let Some((field, _)) = header::next_field(&raw) else { return Ok(()) };
+        let name = String::from_utf8_lossy(field.name()).into_owned();
+        if self.rules.drop.iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
+            return Ok(());
+        }
+        self.note(&name, field.value());
+        if let Some(place) = place_of(&name)
+            && (self.context == Context::Local || self.rules.rewrite_remote)
+            && let Ok(value) = std::str::from_utf8(field.value())
+            && let Some(rewritten) = self.rewrite(place, &name, value).await?
+        {
+            out.extend_from_slice(rewritten.as_bytes());
+            out.push(b'\n');
+            return Ok(());
+        }
+        out.extend_from_slice(&raw);
+        if !raw.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, name: &str, value: &[u8]) {
+        let lower = name.to_ascii_lowercase();
+        let (base, resent) = match lower.strip_prefix("resent-") {
+            Some(base) => (base, true),
+            None => (lower.as_str(), false),
+        };
+        self.seen.resent |= resent;
+        let at = usize::from(resent);
+        match base {
+            "received" if !resent => self.hops += 1,
+            "message-id" => {
+                self.seen.message_id[at] = true;
+                if !resent && self.message_id.is_none() {
+                    self.message_id = Some(String::from_utf8_lossy(value).into_owned());
+                }
+            }
+            "date" => self.seen.date[at] = true,
+            "from" => self.seen.from[at] = true,
+            "to" | "cc" | "bcc" => self.seen.recipient[at] = true,
+            _ => {}
+        }
+    }
+
+    /// The field with its addresses in standard and canonical form; `None` when nothing changes.
+    async fn rewrite(&self, place: Place, name: &str, value: &str) -> Result<Option<String>, Failed> {
+        let routing = &self.rules.routing;
+        let mut list = AddressList::parse(value, self.rules.token_limit);
+        let mut changed = false;
+        for (index, address) in list.addresses().iter().enumerate() {
+            let standard = routing.rewrite(self.context, address);
+            let canonical = routing.canonicalize(place, &standard).await?;
+            if canonical != *address {
+                list.replace(index, &canonical);
+                changed = true;
+            }
+        }
+        Ok(changed.then(|| list.to_header(&format!("{name}:"))))
+    }
+
+    fn add_missing(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) {
+        let at = usize::from(self.seen.resent);
+        let prefix = if self.seen.resent { "Resent-" } else { "" };
+        let mut add = |text: String| {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(text.as_bytes());
+        };
+        if self.context == Context::Local || self.rules.always_add_missing {
+            if !self.seen.message_id[at] {
+                let time = date::compact_utc(missing.arrival);
+                let id = format!("<{time}.{}@{}>", missing.id, self.rules.hostname);
+                add(format!("Message-Id: {id}\n"));
+                if !self.seen.resent {
+                    self.message_id = Some(id);
+                }
+            }
+            if !self.seen.date[at] {
+                add(format!("Date: {}\n", date::rfc5322(missing.arrival)));
+            }
+            if !self.seen.from[at] {
+                add(format!("From: {}\n", self.from(missing)));
+            }
+        }
+        if !self.seen.recipient[at] && !self.rules.undisclosed.is_empty() {
+            add(format!("{}\n", self.rules.undisclosed));
+        }
+    }
+
+    fn from(&self, missing: &Missing<'_>) -> String {
+        let sender = if missing.sender.is_null() {
+            "MAILER-DAEMON".to_owned()
+        } else {
+            missing.sender.to_external()
+        };
+        // A name from a command line could otherwise begin a field of its own.
+        let name = missing.full_name.map(|name| name.replace(|c: char| c.is_control(), " "));
+        match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+            None => sender,
+            Some(name) if self.rules.obsolete_from => format!("{sender} ({})", name.replace(['(', ')', '\\'], " ")),
+            Some(name) => format!("{} <{sender}>", phrase(name)),
+        }
+    }
+}
+
+/// A display name (RFC 5322 section 3.2.5), quoted where it has to be.
+fn phrase(name: &str) -> String {
+    let atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+    match name.chars().all(atom) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}
+
+fn is_mailbox_line(line: &[u8]) -> bool {
+    line.starts_with(b"From ") || line.starts_with(b">From ")
+}
+
+/// Which headers hold addresses, and whose.
+fn place_of(name: &str) -> Option<Place> {
+    const SENDER: [&str; 10] = [
+        "From",
+        "Sender",
+        "Reply-To",
+        "Errors-To",
+        "Return-Receipt-To",
+        "Disposition-Notification-To",
+        "Mail-Followup-To",
+        "Resent-From",
+        "Resent-Sender",
+        "Resent-Reply-To",
+    ];
+    const RECIPIENT: [&str; 7] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc", "Apparently-To"];
+    let among = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+    if among(&SENDER) {
+        Some(Place::HeaderSender)
+    } else if among(&RECIPIENT) {
+        Some(Place::HeaderRecipient)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+#[path = "header_tests.rs"]
+mod tests;

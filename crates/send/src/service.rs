@@ -1,0 +1,198 @@
+//! A delivery service of master.cf (`smtp`, `relay`, `lmtp`): its settings, read once and shared by its deliveries.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::master_cf::Service as Entry;
+use config::{Configuration, Settings, params};
+use dns::{Family, HostLookup, Resolver};
+use maillog::Log;
+use smtp::client::{Options, Protocol};
+use tables::{Flags, Maps, Tables};
+use tls::client::Client;
+use tls::level::ClientLevel;
+
+/// Whether and how the DNS is asked (smtp_dns_support_level).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DnsSupport {
+    Disabled,
+    Enabled,
+    Dnssec,
+}
+
+/// One service.
+pub(crate) struct Service {
+    pub(crate) log: Log,
+    pub(crate) settings: Settings,
+    pub(crate) options: Arc<Options>,
+    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) dns_support: DnsSupport,
+    pub(crate) host_lookup: HostLookup,
+    pub(crate) family: Family,
+    pub(crate) hostname: String,
+    pub(crate) own_addresses: Vec<IpAddr>,
+    pub(crate) default_port: String,
+    /// smtp_mx_address_limit
+    pub(crate) address_limit: usize,
+    /// smtp_mx_session_limit
+    pub(crate) session_limit: usize,
+    pub(crate) connect_timeout: Duration,
+    /// minimal_backoff_time: a message that waited less is not sent in the clear after a failed handshake.
+    pub(crate) plaintext_age: Duration,
+    pub(crate) level: ClientLevel,
+    pub(crate) wrapper: bool,
+    pub(crate) policy_maps: Option<Maps>,
+    pub(crate) queue_directory: String,
+    clients: HashMap<ClientLevel, Result<Client, String>>,
+}
+
+impl Service {
+    /// Reads the settings of an entry; with the rights of whoever starts the role, because of the client's keys.
+    pub(crate) fn new(
+        configuration: &Configuration,
+        entry: &Entry,
+        log: &Log,
+        resolver: Arc<Resolver>,
+        tables: &Tables,
+    ) -> Result<Service, String> {
+        let settings = configuration.settings_of(entry).map_err(|errors| errors.to_string())?;
+        let log = log.service(settings.get(params::syslog_name), &entry.program);
+        let level = ClientLevel::of(&settings)?;
+        let policy_text = settings.client(params::smtp_tls_policy_maps);
+        let policy_maps = (!policy_text.is_empty())
+            .then(|| Maps::open(tables, "smtp_tls_policy_maps", policy_text, Flags::default()));
+        let clients = clients(&settings, level, policy_maps.is_some(), &log);
+        let interfaces = settings.get(params::inet_interfaces);
+        let protocols = settings.get(params::inet_protocols);
+        let own_addresses =
+            configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
+        let is_lmtp = settings.process_name() == "lmtp";
+        let helo = settings.client(params::smtp_helo_name);
+        let hostname = settings.get(params::myhostname).to_owned();
+        let options = Options {
+            protocol: if is_lmtp { Protocol::Lmtp } else { Protocol::Smtp },
+            helo_name: if helo.is_empty() { hostname.clone() } else { helo.to_owned() },
+            always_send_ehlo: settings.client(params::smtp_always_send_ehlo),
+            never_send_ehlo: settings.client(params::smtp_never_send_ehlo),
+            skip_5xx_greeting: settings.client(params::smtp_skip_5xx_greeting),
+            skip_quit_response: settings.client(params::smtp_skip_quit_response),
+            line_length_limit: usize::try_from(settings.get(params::line_length_limit)).unwrap_or(2048).max(512),
+            content_line_limit: usize::try_from(settings.client(params::smtp_line_length_limit)).unwrap_or(998),
+            send_dummy_mail_auth: settings.client(params::smtp_send_dummy_mail_auth),
+            block_early_mail_reply: settings.client(params::smtp_tls_block_early_mail_reply),
+            ..Options::default()
+        };
+        Ok(Service {
+            options: Arc::new(options),
+            resolver,
+            dns_support: dns_support(&settings),
+            host_lookup: host_lookup(settings.client(params::smtp_host_lookup)),
+            family: family(protocols, settings.client(params::smtp_address_preference)),
+            own_addresses,
+            default_port: if is_lmtp {
+                settings.get(params::lmtp_tcp_port).to_owned()
+            } else {
+                settings.get(params::smtp_tcp_port).to_owned()
+            },
+            address_limit: limit(settings.client(params::smtp_mx_address_limit)),
+            session_limit: limit(settings.client(params::smtp_mx_session_limit)),
+            connect_timeout: settings.client(params::smtp_connect_timeout),
+            plaintext_age: settings.get(params::minimal_backoff_time),
+            level,
+            wrapper: settings.client(params::smtp_tls_wrappermode),
+            policy_maps,
+            queue_directory: settings.get(params::queue_directory).to_owned(),
+            clients,
+            hostname,
+            log,
+            settings,
+        })
+    }
+
+    /// The TLS engine for a level, or why there is none.
+    pub(crate) fn client(&self, level: ClientLevel) -> Result<&Client, &str> {
+        match self.clients.get(&level) {
+            Some(Ok(client)) => Ok(client),
+            Some(Err(why)) => Err(why),
+            None => Err("no TLS engine for this level"),
+        }
+    }
+
+    pub(crate) fn is_lmtp(&self) -> bool {
+        self.options.protocol == Protocol::Lmtp
+    }
+
+    /// The time limit of a stage, by its parameter without `smtp_` or `lmtp_`.
+    pub(crate) fn time_limit(&self, parameter: &str) -> Duration {
+        let prefix = if self.is_lmtp() { "lmtp" } else { "smtp" };
+        self.settings.time(&format!("{prefix}_{parameter}")).unwrap_or(Duration::from_secs(300))
+    }
+}
+
+/// One engine for each level that can be asked for: the service's own, and all when policies may name any.
+fn clients(
+    settings: &Settings,
+    level: ClientLevel,
+    any: bool,
+    log: &Log,
+) -> HashMap<ClientLevel, Result<Client, String>> {
+    use ClientLevel::{Encrypt, Fingerprint, May, Secure, Verify};
+    let mut notices = Vec::new();
+    let wanted = [May, Encrypt, Fingerprint, Verify, Secure].into_iter().filter(|other| any || *other == level);
+    let clients = wanted.map(|level| (level, Client::new(settings, level, &mut notices))).collect();
+    notices.dedup();
+    for notice in notices {
+        maillog::warning!(log, "{}", notice.0);
+    }
+    for (level, client) in &clients {
+        if let Err(why) = client {
+            let client: &HashMap<ClientLevel, Result<Client, String>> = &clients;
+            let _ = client;
+            maillog::warning!(log, "TLS level {}: {why}", level.name());
+        }
+    }
+    clients
+}
+
+fn dns_support(settings: &Settings) -> DnsSupport {
+    match settings.client(params::smtp_dns_support_level) {
+        "disabled" => DnsSupport::Disabled,
+        "dnssec" => DnsSupport::Dnssec,
+        "" if settings.get(params::disable_dns_lookups) => DnsSupport::Disabled,
+        _ => DnsSupport::Enabled,
+    }
+}
+
+fn host_lookup(text: &str) -> HostLookup {
+    let words = config::list::split(text);
+    match (words.contains(&"dns"), words.contains(&"native")) {
+        (true, true) if words.first() == Some(&"native") => HostLookup::Native,
+        (true, true) => HostLookup::DnsThenNative,
+        (false, true) => HostLookup::Native,
+        _ => HostLookup::Dns,
+    }
+}
+
+fn family(protocols: &str, preference: &str) -> Family {
+    let words = config::list::split(protocols);
+    let (v4, v6) = match words.contains(&"all") {
+        true => (true, true),
+        false => (words.contains(&"ipv4"), words.contains(&"ipv6")),
+    };
+    match (v4, v6, preference) {
+        (true, false, _) => Family::V4,
+        (false, true, _) => Family::V6,
+        (_, _, "ipv6") => Family::PreferV6,
+        _ => Family::PreferV4,
+    }
+}
+
+/// 0 is no limit.
+fn limit(value: i64) -> usize {
+    match usize::try_from(value) {
+        Ok(0) | Err(_) => usize::MAX,
+        Ok(n) => n,
+    }
+}

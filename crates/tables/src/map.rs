@@ -1,0 +1,300 @@
+//! One open table, and the room where open tables are shared.
+//!
+//! [`Map::lookup`] folds the key as dict_open(3) would and asks the table; a table that can not be used answers
+//! every lookup with [`Lookup::Failed`], as Postfix's surrogate tables do, so that a broken table defers mail
+//! instead of stopping a service.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::lookup::Lookup;
+use crate::types;
+
+/// Where warnings go: the caller's log.
+pub type Warn = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Every key and value of a table, in the table's own order.
+pub type Entries = Vec<(String, String)>;
+
+/// A table that answers at once, from memory or from a file of this machine.
+pub trait Table: Send + Sync {
+    /// Asks for one key, already folded when the table folds.
+    fn lookup(&self, key: &str) -> Lookup;
+
+    /// Everything in the table, for `postmap -s`; `None` when the type can not list itself.
+    fn entries(&self) -> Option<Result<Entries, String>> {
+        None
+    }
+
+    /// True when keys are patterns (regexp, pcre, cidr): a key is tried once and whole, never in parts.
+    fn is_pattern(&self) -> bool {
+        false
+    }
+}
+
+/// A table that may have to wait: one behind a network, or one made of other tables.
+pub trait WaitingTable: Send + Sync {
+    /// Asks for one key.
+    fn lookup<'a>(&'a self, key: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>>;
+
+    /// As [`Table::is_pattern`].
+    fn is_pattern(&self) -> bool {
+        false
+    }
+}
+
+/// What a type's `open` gives back.
+pub(crate) enum Opened {
+    Local(Box<dyn Table>),
+    Waiting(Box<dyn WaitingTable>),
+}
+
+/// The format of a table's source text, needed when an index is missing and the source is read instead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `key value`, as postmap(1) reads it.
+    #[default]
+    Map,
+    /// `name: value, value`, as postalias(1) reads it.
+    Alias,
+}
+
+/// How a table is opened. The default is what most parameters use: fold, substitution allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flags {
+    /// Lower-case the key before a fixed-string table is asked. Off for `postmap -f`.
+    pub fold: bool,
+    /// Allow `$1` in results of regexp and pcre tables. Security-sensitive parameters (alias_maps,
+    /// transport_maps...) say no, and rules that use it are skipped.
+    pub substitution: bool,
+    /// The format of the source text.
+    pub format: Format,
+}
+
+impl Default for Flags {
+    fn default() -> Self {
+        Flags { fold: true, substitution: true, format: Format::Map }
+    }
+}
+
+impl Flags {
+    /// For parameters where a stranger's text must not end up in the result (DICT_FLAG_NO_REGSUB).
+    pub fn without_substitution() -> Self {
+        Flags { substitution: false, ..Flags::default() }
+    }
+
+    /// For `alias_maps`.
+    pub fn alias() -> Self {
+        Flags { substitution: false, format: Format::Alias, ..Flags::default() }
+    }
+}
+
+/// What a type's `open` function gets to know.
+pub(crate) struct Opening<'a> {
+    /// The type as written, before the colon.
+    pub(crate) type_name: &'a str,
+    /// Everything behind the first colon.
+    pub(crate) name: &'a str,
+    pub(crate) flags: Flags,
+    pub(crate) tables: &'a Tables,
+}
+
+impl Opening<'_> {
+    /// Where a table that is read again later sends its warnings.
+    pub(crate) fn tables_warn(&self) -> Warn {
+        Arc::clone(&self.tables.warn)
+    }
+}
+
+/// One open table.
+pub struct Map {
+    spec: String,
+    fold: bool,
+    opened: Opened,
+    broken: Option<String>,
+}
+
+impl Map {
+    /// `type:name`, as the configuration has it.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// Why the table could not be opened; nothing when it was.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// True for regexp, pcre and cidr tables, and for compositions that begin with one.
+    pub fn is_pattern(&self) -> bool {
+        match &self.opened {
+            Opened::Local(table) => table.is_pattern(),
+            Opened::Waiting(table) => table.is_pattern(),
+        }
+    }
+
+    /// Asks for one key.
+    pub async fn lookup(&self, key: &str) -> Lookup {
+        let folded;
+        let key = if self.fold && !self.is_pattern() && key.chars().any(char::is_uppercase) {
+            folded = key.to_lowercase();
+            &folded
+        } else {
+            key
+        };
+        match &self.opened {
+            Opened::Local(table) => table.lookup(key),
+            Opened::Waiting(table) => table.lookup(key).await,
+        }
+    }
+
+    /// Everything in the table; `None` when its type can not list itself.
+    pub fn entries(&self) -> Option<Result<Entries, String>> {
+        match &self.opened {
+            Opened::Local(table) => table.entries(),
+            Opened::Waiting(_) => None,
+        }
+    }
+}
+
+/// Opens tables and keeps them, so that all sessions of a process share one copy of each.
+pub struct Tables {
+    warn: Warn,
+    open: Mutex<HashMap<(String, Flags), Arc<Map>>>,
+}
+
+/// How deep compositions (`unionmap:{pipemap:{...}}`) may nest.
+const MAX_NESTING: usize = 16;
+
+impl Tables {
+    /// An empty room whose warnings go to `warn`.
+    pub fn new(warn: Warn) -> Self {
+        Tables { warn, open: Mutex::new(HashMap::new()) }
+    }
+
+    /// A room that keeps its warnings to itself.
+    pub fn silent() -> Self {
+        Tables::new(Arc::new(|_| {}))
+    }
+
+    /// Where the warnings go, for those who have some of their own.
+    pub fn warning_sink(&self) -> Warn {
+        Arc::clone(&self.warn)
+    }
+
+    /// Says something to the log.
+    pub fn warn(&self, text: &str) {
+        (self.warn)(text);
+    }
+
+    /// Opens `type:name`, or gives the copy that is open already. Never fails: a table that can not be used says
+    /// so on every lookup, and once as a warning now.
+    pub fn map(&self, spec: &str, flags: Flags) -> Arc<Map> {
+        let key = (spec.to_owned(), flags);
+        if let Some(map) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(map);
+        }
+        // Not under the lock: a composition opens its members through this function.
+        let map = Arc::new(self.open_fresh(spec, flags));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(open.entry(key).or_insert(map))
+    }
+
+    fn open_fresh(&self, spec: &str, flags: Flags) -> Map {
+        let (opened, broken) = match self.try_open(spec, flags) {
+            Ok(opened) => (opened, None),
+            Err(reason) => {
+                // The word is part of Postfix's text; the lookups that follow report the same reason.
+                self.warn(&format!("error: {reason}"));
+                (Opened::Local(Box::new(Unusable { reason: reason.clone() })), Some(reason))
+            }
+        };
+        Map { spec: spec.to_owned(), fold: flags.fold, opened, broken }
+    }
+
+    fn try_open(&self, spec: &str, flags: Flags) -> Result<Opened, String> {
+        if spec.matches('{').count() > MAX_NESTING || spec.matches("proxy:").count() > MAX_NESTING {
+            return Err(format!("table nested too deeply: {spec}"));
+        }
+        let Some((type_name, name)) = spec.split_once(':') else {
+            return Err(format!("need maptype:mapname instead of: {spec}"));
+        };
+        match types::find(type_name) {
+            Some(kind) => match kind.open {
+                Some(open) => open(&Opening { type_name, name, flags, tables: self }),
+                None => Err(format!("table type {type_name} is not built in yet: {spec}")),
+            },
+            None => Err(format!("unsupported dictionary type: {type_name}")),
+        }
+    }
+}
+
+/// Stands for a table that could not be opened.
+struct Unusable {
+    reason: String,
+}
+
+impl Table for Unusable {
+    fn lookup(&self, _key: &str) -> Lookup {
+        Lookup::Failed(self.reason.clone())
+    }
+
+    fn entries(&self) -> Option<Result<Entries, String>> {
+        Some(Err(self.reason.clone()))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    /// The value of a future that never waits.
+    pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("a local table had to wait"),
+        }
+    }
+
+    /// A room whose warnings can be read.
+    pub(crate) fn listening() -> (Tables, Arc<Mutex<Vec<String>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&heard);
+        (Tables::new(Arc::new(move |text: &str| sink.lock().unwrap().push(text.to_owned()))), heard)
+    }
+
+    #[test]
+    fn a_table_that_can_not_be_opened_fails_every_lookup() {
+        for (spec, reason) in [
+            ("nonsense:x", "unsupported dictionary type: nonsense"),
+            ("ldap:/etc/x.cf", "table type ldap is not built in yet: ldap:/etc/x.cf"),
+            ("plain", "need maptype:mapname instead of: plain"),
+        ] {
+            let (tables, heard) = listening();
+            let map = tables.map(spec, Flags::default());
+            assert_eq!(now(map.lookup("key")), Lookup::Failed(reason.into()));
+            assert_eq!(*heard.lock().unwrap(), [format!("error: {reason}")]);
+        }
+    }
+
+    #[test]
+    fn one_copy_is_shared_and_flags_make_another() {
+        let tables = Tables::silent();
+        let map = tables.map("static:x", Flags::default());
+        assert!(Arc::ptr_eq(&map, &tables.map("static:x", Flags::default())));
+        assert!(!Arc::ptr_eq(&map, &tables.map("static:x", Flags::alias())));
+    }
+
+    #[test]
+    fn keys_of_fixed_string_tables_are_folded() {
+        let tables = Tables::silent();
+        let folding = tables.map("inline:{key=value}", Flags::default());
+        assert_eq!(now(folding.lookup("KEY")), Lookup::Found("value".into()));
+        let exact = tables.map("inline:{key=value}", Flags { fold: false, ..Flags::default() });
+        assert_eq!(now(exact.lookup("KEY")), Lookup::Absent);
+    }
+}
