@@ -29,7 +29,10 @@ impl NextHop {
             Some(inside) => {
                 let (name, rest) = inside.split_once(']').ok_or_else(bad)?;
                 // RFC 5321 section 4.1.3 writes IPv6 literals with their tag.
-                let name = name.get(..5).filter(|tag| tag.eq_ignore_ascii_case("ipv6:")).map_or(name, |_| &name[5..]);
+                let name = name
+                    .get(..5)
+                    .filter(|tag| tag.eq_ignore_ascii_case("ipv6:"))
+                    .map_or(name, |_| &name[5..]);
                 (name, true, rest)
             }
             None => match text.split_once(':') {

@@ -61,7 +61,9 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Se
     }
     Err(match last_failure {
         Some((host, failure)) => lookup_failed(&host, "A", &failure),
-        None => Outcome::bounced(Status::new(5, 4, 6), "none", format!("mail for {name} loops back to myself")),
+        None => {
+            Outcome::bounced(Status::new(5, 4, 6), "none", format!("mail for {name} loops back to myself"))
+        }
     })
 }
 
@@ -98,7 +100,8 @@ async fn own_preference(service: &Service, exchangers: &[Mx], port: u16) -> Opti
     }
     for mx in exchangers {
         let own_name = mx.host.trim_end_matches('.').eq_ignore_ascii_case(&service.hostname);
-        let addresses = service.resolver.addresses(&mx.host, service.family, service.host_lookup, false).await;
+        let addresses =
+            service.resolver.addresses(&mx.host, service.family, service.host_lookup, false).await;
         let own_address = addresses.is_ok_and(|found| found.records.iter().any(|a| is_own(service, *a)));
         if own_name || own_address {
             return Some(mx.preference);

@@ -9,7 +9,7 @@ use config::master_cf::Service as Entry;
 use config::{Configuration, Settings, params};
 use dns::{Family, HostLookup, Resolver};
 use maillog::Log;
-use smtp::client::{Options, Protocol};
+use smtp::client::{Options, Protocol, Stage};
 use tables::{Flags, Maps, Tables};
 use tls::client::Client;
 use tls::level::ClientLevel;
@@ -78,8 +78,11 @@ impl Service {
             never_send_ehlo: settings.client(params::smtp_never_send_ehlo),
             skip_5xx_greeting: settings.client(params::smtp_skip_5xx_greeting),
             skip_quit_response: settings.client(params::smtp_skip_quit_response),
-            line_length_limit: usize::try_from(settings.get(params::line_length_limit)).unwrap_or(2048).max(512),
-            content_line_limit: usize::try_from(settings.client(params::smtp_line_length_limit)).unwrap_or(998),
+            line_length_limit: usize::try_from(settings.get(params::line_length_limit))
+                .unwrap_or(2048)
+                .max(512),
+            content_line_limit: usize::try_from(settings.client(params::smtp_line_length_limit))
+                .unwrap_or(998),
             send_dummy_mail_auth: settings.client(params::smtp_send_dummy_mail_auth),
             block_early_mail_reply: settings.client(params::smtp_tls_block_early_mail_reply),
             ..Options::default()
@@ -124,10 +127,23 @@ impl Service {
         self.options.protocol == Protocol::Lmtp
     }
 
-    /// The time limit of a stage, by its parameter without `smtp_` or `lmtp_`.
-    pub(crate) fn time_limit(&self, parameter: &str) -> Duration {
-        let prefix = if self.is_lmtp() { "lmtp" } else { "smtp" };
-        self.settings.time(&format!("{prefix}_{parameter}")).unwrap_or(Duration::from_secs(300))
+    /// The time limit of a stage.
+    pub(crate) fn time_limit(&self, stage: Stage) -> Duration {
+        let settings = &self.settings;
+        match stage {
+            Stage::Greeting | Stage::Ehlo | Stage::Helo | Stage::Auth => {
+                settings.client(params::smtp_helo_timeout)
+            }
+            Stage::Lhlo => settings.get(params::lmtp_lhlo_timeout),
+            Stage::StartTls => settings.client(params::smtp_starttls_timeout),
+            Stage::MailFrom => settings.client(params::smtp_mail_timeout),
+            Stage::RcptTo => settings.client(params::smtp_rcpt_timeout),
+            Stage::Data => settings.client(params::smtp_data_init_timeout),
+            Stage::Body => settings.client(params::smtp_data_xfer_timeout),
+            Stage::EndOfData => settings.client(params::smtp_data_done_timeout),
+            Stage::Reset | Stage::Probe => settings.client(params::smtp_rset_timeout),
+            Stage::Quit => settings.client(params::smtp_quit_timeout),
+        }
     }
 }
 
@@ -140,16 +156,16 @@ fn clients(
 ) -> HashMap<ClientLevel, Result<Client, String>> {
     use ClientLevel::{Encrypt, Fingerprint, May, Secure, Verify};
     let mut notices = Vec::new();
-    let wanted = [May, Encrypt, Fingerprint, Verify, Secure].into_iter().filter(|other| any || *other == level);
-    let clients = wanted.map(|level| (level, Client::new(settings, level, &mut notices))).collect();
+    let wanted =
+        [May, Encrypt, Fingerprint, Verify, Secure].into_iter().filter(|other| any || *other == level);
+    let clients: HashMap<_, _> =
+        wanted.map(|level| (level, Client::new(settings, level, &mut notices))).collect();
     notices.dedup();
     for notice in notices {
         maillog::warning!(log, "{}", notice.0);
     }
     for (level, client) in &clients {
         if let Err(why) = client {
-            let client: &HashMap<ClientLevel, Result<Client, String>> = &clients;
-            let _ = client;
             maillog::warning!(log, "TLS level {}: {why}", level.name());
         }
     }

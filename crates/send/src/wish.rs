@@ -3,7 +3,7 @@
 
 use config::{list, params};
 use mail::{Outcome, Status};
-use tables::Lookup;
+use tables::{Key, Lookup};
 use tls::level::ClientLevel;
 use tls::policy::Wish;
 
@@ -22,8 +22,9 @@ impl Policy {
     /// Looks the destination up. An error defers it: a policy that is not understood is never ignored.
     pub(crate) async fn find(service: &Service, next_hop_text: &str) -> Result<Policy, Outcome> {
         let Some(maps) = &service.policy_maps else { return Ok(Policy::of_level(service, service.level)) };
-        for key in keys(next_hop_text) {
-            match maps.lookup(&key).await {
+        for (index, key) in keys(next_hop_text).into_iter().enumerate() {
+            let kind = if index == 0 { Key::Full } else { Key::Partial };
+            match maps.find(&key, kind).await {
                 Lookup::Found(value) => {
                     return Policy::parse(service, &value).map_err(|why| {
                         maillog::warning!(service.log, "smtp_tls_policy_maps: {key}: {why}");
@@ -61,7 +62,8 @@ impl Policy {
     fn parse(service: &Service, text: &str) -> Result<Policy, String> {
         let words = list::split(text);
         let Some((first, attributes)) = words.split_first() else { return Err("empty policy".into()) };
-        let level = ClientLevel::from_name(first).ok_or_else(|| format!("invalid security level \"{first}\""))?;
+        let level =
+            ClientLevel::from_name(first).ok_or_else(|| format!("invalid security level \"{first}\""))?;
         let mut policy = Policy::of_level(service, level);
         let mut matched = Vec::new();
         for attribute in attributes {
@@ -69,7 +71,9 @@ impl Policy {
                 .split_once('=')
                 .ok_or_else(|| format!("malformed attribute/value pair \"{attribute}\""))?;
             match (name, level) {
-                ("match", ClientLevel::Verify | ClientLevel::Secure) => matched.extend(value.split(':').map(str::to_owned)),
+                ("match", ClientLevel::Verify | ClientLevel::Secure) => {
+                    matched.extend(value.split(':').map(str::to_owned))
+                }
                 ("match", ClientLevel::Fingerprint) => matched.extend(value.split('|').map(str::to_owned)),
                 ("servername", _) => policy.server_name = Some(value.to_owned()),
                 _ => return Err(format!("attribute \"{name}\" is not supported at level {}", level.name())),
@@ -111,7 +115,8 @@ fn keys(next_hop: &str) -> Vec<String> {
     let plain = !next_hop.contains(['[', ':']) && next_hop.parse::<std::net::IpAddr>().is_err();
     let mut keys = vec![next_hop.clone()];
     if plain {
-        let parents = next_hop.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| next_hop[at..].to_owned());
+        let parents =
+            next_hop.char_indices().filter(|(_, c)| *c == '.').map(|(at, _)| next_hop[at..].to_owned());
         keys.extend(parents);
     }
     keys

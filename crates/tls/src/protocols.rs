@@ -100,7 +100,7 @@ fn bound(text: &str) -> Option<u16> {
 fn version(number: u16) -> Option<SslVersion> {
     match number {
         0 => None,
-        ..=0x0300 => Some(SslVersion::SSL3),
+        1..=0x0300 => Some(SslVersion::SSL3),
         0x0301 => Some(SslVersion::TLS1),
         0x0302 => Some(SslVersion::TLS1_1),
         0x0303 => Some(SslVersion::TLS1_2),

@@ -1,0 +1,282 @@
+//! One delivery: server after server, until every recipient has its final word or there is nobody left to ask (smtp(8)).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use link::message::Delivery;
+use mail::delivery_line::{Delays, delivery_line};
+use mail::{Outcome, OutcomeKind, Status};
+use smtp::client::{LoopDetection, Message, Peer};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::next_hop::NextHop;
+use crate::servers::{self, Server};
+use crate::service::Service;
+use crate::session::{self, Content, Job, Stream};
+use crate::wish::Policy;
+
+/// What is told to the queue.
+pub(crate) struct Attempted {
+    /// One for each recipient.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The destination as a whole could not be used.
+    pub(crate) site_failure: Option<String>,
+}
+
+/// Recipients whose last word may still change, by index.
+struct Open {
+    outcomes: Vec<Option<Outcome>>,
+    delays: Vec<Delays>,
+    spoken: bool,
+}
+
+/// Delivers, and logs a line for each recipient.
+pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Content) -> Attempted {
+    let log = service.log.session();
+    let count = delivery.message.envelope.recipients.len();
+    let began = Instant::now();
+    let mut open = Open {
+        outcomes: vec![None; count],
+        delays: vec![
+            Delays {
+                before_queue: delivery.waited.0,
+                in_queue: delivery.waited.1,
+                ..Delays::default()
+            };
+            count
+        ],
+        spoken: false,
+    };
+    let failure = try_servers(service, delivery, &content, &log, began, &mut open).await;
+    let last = failure.unwrap_or_else(|| {
+        Outcome::deferred(Status::new(4, 4, 0), "none", "no server could be tried for this destination")
+    });
+    let setup = began.elapsed();
+    let mut outcomes = Vec::with_capacity(count);
+    for (index, outcome) in open.outcomes.into_iter().enumerate() {
+        let outcome = outcome.unwrap_or_else(|| {
+            open.delays[index].setup = setup;
+            last.clone()
+        });
+        let recipient = &delivery.message.envelope.recipients[index];
+        let line = delivery_line(&delivery.message.id, recipient, &outcome, &open.delays[index], 1);
+        maillog::info!(log, "{line}");
+        outcomes.push(outcome);
+    }
+    let all_deferred = outcomes.iter().all(|outcome| outcome.kind == OutcomeKind::Deferred);
+    let site_failure = (!open.spoken && all_deferred)
+        .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
+        .flatten();
+    Attempted { outcomes, site_failure }
+}
+
+/// Tries servers in order. Gives the failure that stands for the recipients that nobody spoke of.
+async fn try_servers(
+    service: &Service,
+    delivery: &Delivery,
+    content: &Content,
+    log: &maillog::Log,
+    began: Instant,
+    open: &mut Open,
+) -> Option<Outcome> {
+    let next_hop = match NextHop::parse(&delivery.next_hop) {
+        Ok(next_hop) => next_hop,
+        Err(why) => return Some(Outcome::deferred(Status::new(4, 3, 5), "none", why)),
+    };
+    let policy = match Policy::find(service, &delivery.next_hop).await {
+        Ok(policy) => policy,
+        Err(outcome) => return Some(outcome),
+    };
+    if let NextHop::Socket(path) = &next_hop {
+        return over_socket(service, delivery, content, log, began, open, &policy, &next_hop, path).await;
+    }
+    let servers = match servers::find(service, &next_hop).await {
+        Ok(servers) => servers,
+        Err(outcome) => return Some(outcome),
+    };
+    let mut last = None;
+    let mut sessions = 0;
+    for server in &servers {
+        if sessions >= service.session_limit || !open.has_open() {
+            break;
+        }
+        let stream = match connect(service, server).await {
+            Ok(stream) => stream,
+            Err(outcome) => {
+                maillog::info!(log, "{}", outcome.text);
+                last = Some(outcome);
+                continue;
+            }
+        };
+        sessions += 1;
+        let peer = Peer {
+            host: server.host.trim_end_matches('.').to_owned(),
+            address: server.address.ip().to_string(),
+            port: Some(server.address.port()),
+        };
+        let wish = policy.wish(service, &next_hop, &peer.host);
+        let visit = Visit { service, delivery, content, log, began };
+        let loops = LoopDetection {
+            hostname: service.hostname.clone(),
+            next_hop: delivery.next_hop.clone(),
+            best_mx: server.best,
+        };
+        let failed = visit.run(open, peer.clone(), wish.clone(), Some(loops), stream).await;
+        // A message that has waited is sent in the clear rather than not at all, when the level allows that.
+        let may_retry = failed.handshake
+            && !wish.level.is_mandatory()
+            && !delivery.message.envelope.require_tls
+            && delivery.waited.0 >= service.plaintext_age;
+        if may_retry && let Ok(stream) = connect(service, server).await {
+            maillog::info!(log, "{}: Cannot start TLS: handshake failure", delivery.message.id);
+            maillog::warning!(
+                log,
+                "{}: sending to {} WITHOUT TLS after a failed handshake, as level may allows; set level encrypt to wait instead",
+                delivery.message.id,
+                peer.relay()
+            );
+            let clear = tls::policy::Wish { level: tls::ClientLevel::None, ..wish };
+            visit.run(open, peer, clear, None, stream).await;
+        }
+    }
+    last
+}
+
+#[expect(clippy::too_many_arguments, reason = "the same facts as for TCP, once")]
+async fn over_socket(
+    service: &Service,
+    delivery: &Delivery,
+    content: &Content,
+    log: &maillog::Log,
+    began: Instant,
+    open: &mut Open,
+    policy: &Policy,
+    next_hop: &NextHop,
+    path: &str,
+) -> Option<Outcome> {
+    // Relative to the queue directory, as for Postfix's chrooted clients.
+    let full = match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("{}/{path}", service.queue_directory),
+    };
+    let connecting = tokio::time::timeout(service.connect_timeout, UnixStream::connect(&full)).await;
+    let error = match connecting {
+        Ok(Ok(stream)) => {
+            let peer = Peer { host: service.hostname.clone(), address: path.to_owned(), port: None };
+            let wish = policy.wish(service, next_hop, &service.hostname);
+            let visit = Visit { service, delivery, content, log, began };
+            visit.run(open, peer, wish, None, Box::new(stream)).await;
+            return None;
+        }
+        Ok(Err(error)) => reason(&error),
+        Err(_elapsed) => "Connection timed out".to_owned(),
+    };
+    let text = format!("connect to {}[{path}]: {error}", service.hostname);
+    Some(Outcome::deferred(Status::new(4, 4, 1), "none", text))
+}
+
+async fn connect(service: &Service, server: &Server) -> Result<Box<dyn Stream>, Outcome> {
+    let connecting = tokio::time::timeout(service.connect_timeout, TcpStream::connect(server.address)).await;
+    let why = match connecting {
+        Ok(Ok(stream)) => {
+            // A command and its answer cross at once: waiting to fill packets would only add delay.
+            let _ = stream.set_nodelay(true);
+            return Ok(Box::new(stream));
+        }
+        Ok(Err(error)) => reason(&error),
+        Err(_elapsed) => "Connection timed out".to_owned(),
+    };
+    let text = format!(
+        "connect to {}[{}]:{}: {why}",
+        server.host.trim_end_matches('.'),
+        server.address.ip(),
+        server.address.port()
+    );
+    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
+}
+
+/// The system's words without the number that Rust adds.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+struct Visit<'a> {
+    service: &'a Service,
+    delivery: &'a Delivery,
+    content: &'a Content,
+    log: &'a maillog::Log,
+    began: Instant,
+}
+
+struct Failed {
+    handshake: bool,
+}
+
+impl Visit<'_> {
+    /// One connection, for the recipients that are still open.
+    async fn run(
+        &self,
+        open: &mut Open,
+        peer: Peer,
+        wish: tls::policy::Wish,
+        loops: Option<LoopDetection>,
+        stream: Box<dyn Stream>,
+    ) -> Failed {
+        let indexes = open.indexes();
+        let mut envelope = self.delivery.message.envelope.clone();
+        envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
+        let needs_smtputf8 = envelope.smtputf8
+            && (envelope.sender.needs_smtputf8()
+                || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()));
+        let options = smtp::client::Options { loop_detection: loops, ..(*self.service.options).clone() };
+        let job = Job {
+            service: self.service,
+            options: Arc::new(options),
+            log: self.log,
+            id: self.delivery.message.id.as_str(),
+            local_socket: peer.port.is_none(),
+            peer,
+            wish,
+            message: Message { envelope, size: Some(self.delivery.message.size), needs_smtputf8 },
+            content: self.content.clone(),
+        };
+        let result = session::run(job, stream, self.began).await;
+        open.spoken |= result.spoken;
+        let transmission = self.began.elapsed().saturating_sub(result.setup);
+        for (index, outcome) in indexes.into_iter().zip(result.outcomes) {
+            open.take(index, outcome, result.setup, transmission);
+        }
+        Failed { handshake: result.handshake_failed }
+    }
+}
+
+impl Open {
+    /// Recipients without a final word: not tried, or deferred.
+    fn indexes(&self) -> Vec<usize> {
+        let is_open = |outcome: &Option<Outcome>| {
+            outcome.as_ref().is_none_or(|outcome| outcome.kind == OutcomeKind::Deferred)
+        };
+        self.outcomes
+            .iter()
+            .enumerate()
+            .filter(|(_, outcome)| is_open(outcome))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn has_open(&self) -> bool {
+        !self.indexes().is_empty()
+    }
+
+    fn take(&mut self, index: usize, outcome: Outcome, setup: Duration, transmission: Duration) {
+        if let (Some(slot), Some(delays)) = (self.outcomes.get_mut(index), self.delays.get_mut(index)) {
+            *slot = Some(outcome);
+            delays.setup = setup;
+            delays.transmission = transmission;
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The send role: takes deliveries from the queue, one task each.
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use config::Configuration;
+use dns::Resolver;
+use link::message::Delivery;
+use link::{Call, Incoming, Link, Reply, Request};
+use maillog::Log;
+use tables::Tables;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::attempt;
+use crate::service::Service;
+use crate::session::Content;
+
+/// The services of this role, with what they needed the starting user's rights for.
+pub struct Prepared {
+    services: HashMap<String, Result<Arc<Service>, String>>,
+}
+
+/// Reads every smtp and lmtp service of master.cf. A service with a mistake in its settings is reported and defers its mail;
+/// the others work.
+pub fn prepare(configuration: Configuration, log: Log, _tag: u8) -> Result<Prepared, String> {
+    let resolver = Arc::new(Resolver::from_system());
+    let warnings = log.clone();
+    let tables = Tables::new(Arc::new(move |text: &str| maillog::warning!(warnings, "{text}")));
+    let mut services = HashMap::new();
+    for entry in configuration.services() {
+        if !matches!(entry.program.as_str(), "smtp" | "lmtp") {
+            continue;
+        }
+        let service = Service::new(&configuration, entry, &log, Arc::clone(&resolver), &tables);
+        if let Err(why) = &service {
+            maillog::fatal!(log, "{}, line {}: service {}: {why}", entry.file, entry.line, entry.name);
+        }
+        services.insert(entry.name.clone(), service.map(Arc::new));
+    }
+    Ok(Prepared { services })
+}
+
+enum Event {
+    Master(Incoming),
+    Queue(Incoming),
+    MasterGone,
+    Delivered,
+}
+
+/// Serves until master says drain, and what is in hand is done.
+pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String> {
+    let (events, mut queue): (UnboundedSender<Event>, UnboundedReceiver<Event>) = unbounded_channel();
+    let (_control, calls) = Link::open(control, "master").map_err(|error| error.to_string())?;
+    forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
+    let services = Arc::new(prepared.services);
+    let (mut in_hand, mut draining) = (0usize, false);
+    // Kept so that the links stay open; a new one takes over, and the old one ends when its peer does.
+    let mut _links = Vec::new();
+    while !(draining && in_hand == 0) {
+        match queue.recv().await {
+            None | Some(Event::MasterGone) => return Ok(()),
+            Some(Event::Delivered) => in_hand -= 1,
+            Some(Event::Master(Incoming { request, mut descriptors, call })) => match request {
+                Request::Peer { role } => {
+                    let opened =
+                        descriptors.pop().ok_or_else(|| "no descriptor".to_owned()).and_then(|socket| {
+                            Link::open(UnixStream::from(socket), role.name())
+                                .map_err(|error| error.to_string())
+                        });
+                    match opened {
+                        Ok((link, calls)) => {
+                            _links.retain(|link: &Link| !link.is_closed());
+                            _links.push(link);
+                            forward(calls, events.clone(), Event::Queue, None);
+                            call.answer(Reply::Done, Vec::new());
+                        }
+                        Err(why) => call.answer(Reply::Failed(why), Vec::new()),
+                    }
+                }
+                Request::Drain => {
+                    draining = true;
+                    call.answer(Reply::Done, Vec::new());
+                }
+                Request::Begin | Request::Ping => call.answer(Reply::Done, Vec::new()),
+                _ => call.answer(Reply::Failed("not a request of master".into()), Vec::new()),
+            },
+            Some(Event::Queue(Incoming { request, mut descriptors, call })) => match request {
+                Request::Deliver(delivery) => {
+                    in_hand += 1;
+                    let (services, events) = (Arc::clone(&services), events.clone());
+                    tokio::spawn(async move {
+                        let body = descriptors.pop();
+                        deliver(&services, *delivery, body, call).await;
+                        let _ = events.send(Event::Delivered);
+                    });
+                }
+                Request::Ping => call.answer(Reply::Done, Vec::new()),
+                _ => call.answer(Reply::Failed("not a request to this role".into()), Vec::new()),
+            },
+        }
+    }
+    Ok(())
+}
+
+async fn deliver(
+    services: &HashMap<String, Result<Arc<Service>, String>>,
+    mut delivery: Delivery,
+    body: Option<std::os::fd::OwnedFd>,
+    call: Call,
+) {
+    let content = match (delivery.body.take(), body) {
+        (Some(bytes), _) => Content::Bytes(bytes.into()),
+        (None, Some(file)) => Content::File(Arc::new(file.into())),
+        (None, None) => return call.answer(Reply::Failed("a delivery without content".into()), Vec::new()),
+    };
+    let service = match services.get(&delivery.transport) {
+        Some(Ok(service)) => service,
+        Some(Err(why)) => return call.answer(Reply::Failed(why.clone()), Vec::new()),
+        None => {
+            let why = format!(
+                "master.cf has no smtp or lmtp service \"{}\"; reload after a change",
+                delivery.transport
+            );
+            return call.answer(Reply::Failed(why), Vec::new());
+        }
+    };
+    let attempted = attempt::deliver(service, &delivery, content).await;
+    let reply = Reply::Attempted { outcomes: attempted.outcomes, site_failure: attempted.site_failure };
+    call.answer(reply, Vec::new());
+}
+
+fn forward(
+    mut calls: tokio::sync::mpsc::Receiver<Result<Incoming, link::FrameError>>,
+    events: UnboundedSender<Event>,
+    event: fn(Incoming) -> Event,
+    last: Option<Event>,
+) {
+    tokio::spawn(async move {
+        while let Some(Ok(incoming)) = calls.recv().await {
+            if events.send(event(incoming)).is_err() {
+                return;
+            }
+        }
+        if let Some(last) = last {
+            let _ = events.send(last);
+        }
+    });
+}

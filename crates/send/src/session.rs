@@ -1,0 +1,419 @@
+//! One connection: writes what the pure session says, reads what it waits for, shakes hands when the decision is for TLS, and
+//! sends the content.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mail::{Outcome, Status, TlsFacts};
+use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Stage, Step};
+use tls::client::Client;
+use tls::policy::{Admitted, Offer, Plan, Unmet, Wish, admit_plaintext, admit_tls, decide};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::service::Service;
+
+/// A connection, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The content of a message, with LF line ends.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// In memory.
+    Bytes(Arc<[u8]>),
+    /// An open file, read by position.
+    File(Arc<std::fs::File>),
+}
+
+/// Bytes of content read from a file at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// What one connection brought.
+pub(crate) struct Result {
+    /// One for each recipient of the message.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The server took part in a transaction: what it said of the recipients is its word on them.
+    pub(crate) spoken: bool,
+    /// A handshake failed at a level that may go on in the clear.
+    pub(crate) handshake_failed: bool,
+    /// From the beginning of the connection to MAIL FROM.
+    pub(crate) setup: Duration,
+}
+
+/// What a connection is for.
+pub(crate) struct Job<'a> {
+    pub(crate) service: &'a Service,
+    /// The service's options, with what is special to this server.
+    pub(crate) options: Arc<client::Options>,
+    /// Log of this delivery.
+    pub(crate) log: &'a maillog::Log,
+    /// Queue id, for notices.
+    pub(crate) id: &'a str,
+    pub(crate) peer: Peer,
+    pub(crate) wish: Wish,
+    /// The connection is a UNIX-domain socket.
+    pub(crate) local_socket: bool,
+    pub(crate) message: Message,
+    pub(crate) content: Content,
+}
+
+/// The proof of the TLS room, shown to the session.
+struct Proof(Admitted);
+
+impl Clearance for Proof {
+    fn admits(&self, facts: Option<&TlsFacts>) -> bool {
+        self.0.covers(facts)
+    }
+}
+
+struct Driver<'a> {
+    job: Job<'a>,
+    stream: Box<dyn Stream>,
+    /// Given by the policy once the connection satisfies it.
+    proof: Option<Proof>,
+    began: Instant,
+    setup: Option<Duration>,
+    tls_field: String,
+    handshake_failed: bool,
+}
+
+/// Carries out one delivery over an open connection.
+pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -> Result {
+    let count = job.message.envelope.recipients.len();
+    let tls_field = format!("{}?", job.wish.level.name());
+    let mut driver =
+        Driver { job, stream, proof: None, began, setup: None, tls_field, handshake_failed: false };
+    let first = driver.begin().await;
+    let (mut outcomes, spoken) = match first {
+        Ok(step) => driver.drive(step).await,
+        Err(outcome) => (vec![*outcome; count], false),
+    };
+    for outcome in &mut outcomes {
+        outcome.tls.clone_from(&driver.tls_field);
+    }
+    let setup = driver.setup.unwrap_or_else(|| began.elapsed());
+    Result { outcomes, spoken, handshake_failed: driver.handshake_failed, setup }
+}
+
+impl Driver<'_> {
+    /// The beginning of a session; in wrapper mode behind a handshake.
+    async fn begin(&mut self) -> std::result::Result<Step, Box<Outcome>> {
+        let options = Arc::clone(&self.job.options);
+        let peer = self.job.peer.clone();
+        if !self.job.wish.wrapper {
+            return Ok(client::begin(options, peer, None));
+        }
+        let offer = Offer { starttls: false, local_socket: self.job.local_socket };
+        decide(&self.job.wish, offer).map_err(|unmet| Box::new(self.unmet(unmet)))?;
+        match self.shake().await {
+            Some(facts) => Ok(client::begin(options, peer, Some(facts))),
+            None => Err(Box::new(self.handshake_failure())),
+        }
+    }
+
+    async fn drive(&mut self, mut step: Step) -> (Vec<Outcome>, bool) {
+        let count = self.job.message.envelope.recipients.len();
+        let mut outcomes: Option<Vec<Outcome>> = None;
+        loop {
+            for notice in &step.notices {
+                let text = notice.text(self.job.id, &self.job.peer);
+                match notice.is_warning() {
+                    true => maillog::warning!(self.job.log, "{text}"),
+                    false => maillog::info!(self.job.log, "{text}"),
+                }
+            }
+            let sent = self.send(&step.send, Stage::MailFrom).await;
+            step = match step.next {
+                Next::Read(conversation) if sent.is_err() && outcomes.is_some() => conversation.lost(),
+                Next::Read(mut conversation) => {
+                    if conversation.needs_input() {
+                        let limit = self.job.service.time_limit(conversation.stage());
+                        match tokio::time::timeout(limit, self.stream.read_buf(conversation.input())).await {
+                            Ok(Ok(n)) if n > 0 => conversation.receive(),
+                            Ok(_) => conversation.lost(),
+                            Err(_elapsed) => conversation.timed_out(),
+                        }
+                    } else {
+                        conversation.receive()
+                    }
+                }
+                Next::Greeted(greeted) => self.greeted(greeted),
+                Next::StartTls(upgrade) => match self.shake().await {
+                    Some(facts) => upgrade.secured(facts),
+                    None => {
+                        let closed = upgrade.failed();
+                        Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
+                    }
+                },
+                // No credentials are configured for this role yet, so no challenge is ever asked for.
+                Next::Challenge(challenge) => challenge.respond("*"),
+                Next::Ready(ready) => match outcomes {
+                    Some(_) => ready.quit(),
+                    None => {
+                        self.setup = Some(self.began.elapsed());
+                        ready.transaction(self.job.message.clone(), false)
+                    }
+                },
+                Next::Body(body) => self.content(body).await,
+                Next::Done(done) => {
+                    outcomes = Some(done.outcomes);
+                    match done.next {
+                        Afterwards::Ready(ready) => ready.quit(),
+                        Afterwards::Quit(parting) => parting.quit(),
+                        Afterwards::Lost => return (outcomes.unwrap_or_default(), true),
+                    }
+                }
+                Next::Closed(closed) => {
+                    // close_notify, so that the session can be resumed; the peer's is not waited for.
+                    let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+                    return match (outcomes, closed.outcome) {
+                        (Some(outcomes), _) => (outcomes, true),
+                        (None, Some(outcome)) => (vec![outcome; count], false),
+                        (None, None) => {
+                            let text = format!("connection with {} ended without a result", self.job.peer);
+                            let relay = self.job.peer.relay();
+                            (vec![Outcome::deferred(Status::new(4, 4, 2), relay, text); count], false)
+                        }
+                    };
+                }
+            };
+        }
+    }
+
+    /// The server said what it offers: the policy decides.
+    fn greeted(&mut self, greeted: client::Greeted) -> Step {
+        if let Some(proof) = self.proof.take() {
+            return self.proceed(greeted, proof);
+        }
+        if greeted.tls().is_some() {
+            // A handshake whose facts did not satisfy the wish left no proof.
+            let outcome = self.unmet(Unmet::NotVerified);
+            return greeted.refuse(outcome);
+        }
+        if let Some(refusal) = greeted.starttls_refusal() {
+            return match admit_plaintext(&self.job.wish) {
+                Ok(admitted) => self.proceed(greeted, Proof(admitted)),
+                Err(_) => {
+                    let text = format!(
+                        "TLS is required, but host {} refused to start TLS: {}",
+                        self.job.peer,
+                        refusal.text.replace('\n', " ")
+                    );
+                    self.tls_field = format!("!{}", self.job.wish.level.name());
+                    let outcome = Outcome::deferred(Status::new(4, 7, 4), self.job.peer.relay(), text);
+                    greeted.refuse(outcome)
+                }
+            };
+        }
+        let offer = Offer { starttls: greeted.features().starttls, local_socket: self.job.local_socket };
+        match decide(&self.job.wish, offer) {
+            Ok(Plan::Tls) => match self.engine() {
+                Ok(_) => greeted.start_tls(),
+                Err(outcome) => match admit_plaintext(&self.job.wish) {
+                    // As in Postfix, opportunistic TLS without an engine is no TLS; the log said why at start.
+                    Ok(admitted) => self.proceed(greeted, Proof(admitted)),
+                    Err(_) => greeted.refuse(*outcome),
+                },
+            },
+            Ok(Plan::Plaintext) => {
+                self.note_offer(offer);
+                match admit_plaintext(&self.job.wish) {
+                    Ok(admitted) => self.proceed(greeted, Proof(admitted)),
+                    Err(unmet) => {
+                        let outcome = self.unmet(unmet);
+                        greeted.refuse(outcome)
+                    }
+                }
+            }
+            Err(unmet) => {
+                let outcome = self.unmet(unmet);
+                greeted.refuse(outcome)
+            }
+        }
+    }
+
+    fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
+        self.tls_field = proof.0.feature().to_owned();
+        match greeted.proceed(&proof) {
+            Ok(ready) => Step { send: Vec::new(), notices: Vec::new(), next: Next::Ready(ready) },
+            // The proof was made for this connection a moment ago; if it does not fit, nothing is sent.
+            Err(client::NotAdmitted) => {
+                let outcome = self.unmet(Unmet::NotVerified);
+                let closed = client::Closed {
+                    outcome: Some(outcome),
+                    stage: Stage::StartTls,
+                    peer: self.job.peer.clone(),
+                };
+                Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
+            }
+        }
+    }
+
+    /// smtp_tls_note_starttls_offer: at level none only.
+    fn note_offer(&self, offer: Offer) {
+        use config::params::smtp_tls_note_starttls_offer;
+        let service = self.job.service;
+        if offer.starttls
+            && self.job.wish.level == tls::ClientLevel::None
+            && service.settings.client(smtp_tls_note_starttls_offer)
+        {
+            maillog::info!(self.job.log, "Host offered STARTTLS: [{}]", self.job.peer.host);
+        }
+    }
+
+    fn engine(&self) -> std::result::Result<&Client, Box<Outcome>> {
+        self.job.service.client(self.job.wish.level).map_err(|why| {
+            maillog::warning!(self.job.log, "TLS level {}: {why}", self.job.wish.level.name());
+            let text = "TLS is required, but our TLS engine is unavailable";
+            Box::new(Outcome::deferred(Status::new(4, 7, 5), self.job.peer.relay(), text))
+        })
+    }
+
+    /// The handshake. Gives the facts as the policy confirms them, and keeps its proof; nothing when it failed.
+    async fn shake(&mut self) -> Option<TlsFacts> {
+        let level = self.job.wish.level;
+        let engine = match self.job.service.client(level) {
+            Ok(engine) => engine,
+            Err(why) => {
+                maillog::warning!(self.job.log, "TLS level {}: {why}", level.name());
+                return None;
+            }
+        };
+        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let target = format!("{}[{}]", self.job.peer.host.to_ascii_lowercase(), self.job.peer.address);
+        let target = match self.job.peer.port {
+            Some(port) => format!("{target}:{port}"),
+            None => target,
+        };
+        match engine.connect(&self.job.wish, plain).await {
+            Ok((stream, facts)) => {
+                self.stream = Box::new(stream);
+                let (facts, verdict) = admit_tls(&self.job.wish, facts);
+                if engine.log_level() >= 1 {
+                    if level.must_authenticate()
+                        && let Some(reason) = &facts.untrusted_reason
+                    {
+                        maillog::info!(self.job.log, "{}", reason.replace("PEER", &target));
+                    }
+                    maillog::info!(
+                        self.job.log,
+                        "{} TLS connection established to {target}: {}",
+                        facts.trust,
+                        facts.summary()
+                    );
+                }
+                self.proof = verdict.ok().map(Proof);
+                Some(facts)
+            }
+            Err(failure) => {
+                maillog::info!(self.job.log, "SSL_connect error to {target}: {}", failure.cause);
+                for line in &failure.library {
+                    maillog::warning!(self.job.log, "{line}");
+                }
+                if let Some(meaning) = failure.meaning {
+                    maillog::info!(self.job.log, "handshake with {target} failed: {meaning}");
+                }
+                self.handshake_failed = true;
+                self.tls_field = format!("{}{}", if level.is_mandatory() { "!" } else { "" }, level.name());
+                None
+            }
+        }
+    }
+
+    fn handshake_failure(&self) -> Outcome {
+        let text = "Cannot start TLS: handshake failure";
+        Outcome::deferred(Status::new(4, 7, 5), self.job.peer.relay(), text)
+    }
+
+    /// Why mail can not go, in Postfix's words.
+    fn unmet(&mut self, unmet: Unmet) -> Outcome {
+        let (status, text) = match unmet {
+            Unmet::NotOffered => (
+                Status::new(4, 7, 4),
+                format!("TLS is required, but was not offered by host {}", self.job.peer),
+            ),
+            Unmet::NotVerified => (Status::new(4, 7, 5), "Server certificate not verified".to_owned()),
+            Unmet::WrapperNeedsEncrypt => {
+                maillog::warning!(
+                    self.job.log,
+                    "smtp_tls_wrappermode requires \"smtp_tls_security_level = encrypt\" (or stronger)"
+                );
+                (Status::new(4, 7, 5), "client TLS configuration problem".to_owned())
+            }
+            Unmet::NotBuilt => (
+                Status::new(4, 7, 5),
+                format!(
+                    "TLS level {} is not built yet; set a level that is, or wait for the next release",
+                    self.job.wish.level.name()
+                ),
+            ),
+        };
+        self.tls_field = format!("!{}", self.job.wish.level.name());
+        Outcome::deferred(status, self.job.peer.relay(), text)
+    }
+
+    async fn send(&mut self, bytes: &[u8], stage: Stage) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let limit = self.job.service.time_limit(stage);
+        let write = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        tokio::time::timeout(limit, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Sends the content in large pieces.
+    async fn content(&mut self, mut body: BodyPhase) -> Step {
+        let mut wire = Vec::with_capacity(CHUNK + CHUNK / 8);
+        let content = self.job.content.clone();
+        let mut position = 0;
+        loop {
+            let piece = match read_piece(&content, position).await {
+                Ok(piece) => piece,
+                Err(error) => {
+                    let text = format!("message content can not be read: {error}");
+                    return body.abandon(Outcome::deferred(
+                        Status::new(4, 3, 0),
+                        self.job.peer.relay(),
+                        text,
+                    ));
+                }
+            };
+            if piece.is_empty() {
+                return body.finish();
+            }
+            position += piece.len() as u64;
+            wire.clear();
+            body.encode(&piece, &mut wire);
+            match self.send(&wire, Stage::Body).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return body.timed_out(),
+                Err(_) => return body.lost(),
+            }
+        }
+    }
+}
+
+async fn read_piece(content: &Content, position: u64) -> io::Result<Vec<u8>> {
+    match content {
+        Content::Bytes(bytes) => {
+            let start = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
+            let end = start.saturating_add(CHUNK).min(bytes.len());
+            Ok(bytes[start..end].to_vec())
+        }
+        Content::File(file) => {
+            let file = Arc::clone(file);
+            let read = tokio::task::spawn_blocking(move || {
+                use std::os::unix::fs::FileExt;
+                let mut piece = vec![0; CHUNK];
+                let n = file.read_at(&mut piece, position)?;
+                piece.truncate(n);
+                Ok(piece)
+            });
+            read.await.unwrap_or_else(|_| Err(io::Error::other("reading was cut short")))
+        }
+    }
+}
