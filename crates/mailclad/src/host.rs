@@ -16,7 +16,10 @@ pub fn facts() -> HostFacts {
         hostname: if hostname.is_empty() { unknown.hostname } else { hostname },
         interfaces: if interfaces.is_empty() { unknown.interfaces } else { interfaces },
         resolve: |name| {
-            (name, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default()
+            (name, 0)
+                .to_socket_addrs()
+                .map(|found| found.map(|address| address.ip()).collect())
+                .unwrap_or_default()
         },
         // OPENSSL_VERSION_NUMBER is 0xMNN00PP0 since 3.0.
         openssl: (version >> 28, (version >> 20) & 0xFF),

@@ -12,7 +12,9 @@ pub fn open(settings: &Settings, program: &str) -> Result<Log, String> {
         "" => {
             let name = settings.get(params::syslog_facility);
             let facility = SyslogFacility::from_name(name).ok_or_else(|| {
-                format!("syslog_facility = {name}: no such facility; mail, daemon, local0 to local7 are usual")
+                format!(
+                    "syslog_facility = {name}: no such facility; mail, daemon, local0 to local7 are usual"
+                )
             })?;
             Destination::Syslog(facility)
         }

@@ -1,6 +1,7 @@
 //! The program: one binary, started under many names.
 //!
 //! `mailclad COMMAND ...` and a link named COMMAND are the same. Roles are started by master only (`role.rs`).
+#![allow(unreachable_pub)] // a program has no outside that `pub` could reach
 
 mod commands;
 mod host;

@@ -57,14 +57,19 @@ impl Paths {
         let named = |path: &Path, error: io::Error| {
             io::Error::new(error.kind(), format!("queue_directory: {}: {error}", path.display()))
         };
-        for (name, mode, owned) in
-            [("", 0o755, false), ("pid", 0o755, false), ("public", 0o755, true), ("maildrop", 0o1733, true), ("mailclad", 0o700, true)]
-        {
+        for (name, mode, owned) in [
+            ("", 0o755, false),
+            ("pid", 0o755, false),
+            ("public", 0o755, true),
+            ("maildrop", 0o1733, true),
+            ("mailclad", 0o700, true),
+        ] {
             let path = self.queue_directory.join(name);
             match fs::DirBuilder::new().recursive(name.is_empty()).mode(mode).create(&path) {
                 Ok(()) => {
                     // The mode is not subject to the caller's umask.
-                    fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|error| named(&path, error))?;
+                    fs::set_permissions(&path, Permissions::from_mode(mode))
+                        .map_err(|error| named(&path, error))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
                 Err(error) => return Err(named(&path, error)),

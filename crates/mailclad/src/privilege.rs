@@ -21,7 +21,10 @@ pub struct User {
 /// when there is nothing to change.
 pub fn become_user(user: &User) -> io::Result<()> {
     if user.uid == 0 || user.gid == 0 {
-        return Err(io::Error::other(format!("user \"{}\" has user or group id 0: refusing to run as root", user.name)));
+        return Err(io::Error::other(format!(
+            "user \"{}\" has user or group id 0: refusing to run as root",
+            user.name
+        )));
     }
     if !is_root() {
         return match rustix::process::geteuid().as_raw() == user.uid {

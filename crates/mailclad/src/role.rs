@@ -101,7 +101,9 @@ pub fn owner(settings: &Settings) -> Result<User, String> {
         });
     }
     users::find(name).ok_or_else(|| {
-        format!("mail_owner = {name}: no such user; create it with useradd --system {name}, or set mail_owner")
+        format!(
+            "mail_owner = {name}: no such user; create it with useradd --system {name}, or set mail_owner"
+        )
     })
 }
 

@@ -33,10 +33,7 @@ mod tests {
     #[test]
     fn a_line_of_passwd() {
         let line = "postfix:x:106:113:Mail:/var/spool/postfix:/usr/sbin/nologin";
-        assert_eq!(
-            parse(line, "postfix"),
-            Some(User { name: "postfix".into(), uid: 106, gid: 113 })
-        );
+        assert_eq!(parse(line, "postfix"), Some(User { name: "postfix".into(), uid: 106, gid: 113 }));
         assert_eq!(parse(line, "post"), None);
         assert_eq!(parse("broken:x:abc", "broken"), None);
         assert!(find("root").is_some_and(|user| user.uid == 0));

@@ -10,6 +10,7 @@ use smtp::client::{LoopDetection, Message, Peer};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::next_hop::NextHop;
+use crate::sasl;
 use crate::servers::{self, Server};
 use crate::service::Service;
 use crate::session::{self, Content, Job, Stream};
@@ -126,6 +127,7 @@ async fn try_servers(
         let may_retry = failed.handshake
             && !wish.level.is_mandatory()
             && !delivery.message.envelope.require_tls
+            && service.password_maps.is_none()
             && delivery.waited.0 >= service.plaintext_age;
         if may_retry && let Ok(stream) = connect(service, server).await {
             maillog::info!(log, "{}: Cannot start TLS: handshake failure", delivery.message.id);
@@ -232,6 +234,16 @@ impl Visit<'_> {
         let needs_smtputf8 = envelope.smtputf8
             && (envelope.sender.needs_smtputf8()
                 || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()));
+        let sender = envelope.sender.as_str();
+        let credentials = match sasl::find(self.service, sender, &self.delivery.next_hop, &peer.host).await {
+            Ok(credentials) => credentials,
+            Err(outcome) => {
+                for index in indexes {
+                    open.take(index, outcome.clone(), self.began.elapsed(), Duration::ZERO);
+                }
+                return Failed { handshake: false };
+            }
+        };
         let options = smtp::client::Options { loop_detection: loops, ..(*self.service.options).clone() };
         let job = Job {
             service: self.service,
@@ -241,6 +253,7 @@ impl Visit<'_> {
             local_socket: peer.port.is_none(),
             peer,
             wish,
+            credentials,
             message: Message { envelope, size: Some(self.delivery.message.size), needs_smtputf8 },
             content: self.content.clone(),
         };

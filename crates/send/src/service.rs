@@ -44,6 +44,8 @@ pub(crate) struct Service {
     pub(crate) level: ClientLevel,
     pub(crate) wrapper: bool,
     pub(crate) policy_maps: Option<Maps>,
+    /// smtp_sasl_password_maps, when smtp_sasl_auth_enable is set.
+    pub(crate) password_maps: Option<Maps>,
     pub(crate) queue_directory: String,
     clients: HashMap<ClientLevel, Result<Client, String>>,
 }
@@ -63,6 +65,10 @@ impl Service {
         let policy_text = settings.client(params::smtp_tls_policy_maps);
         let policy_maps = (!policy_text.is_empty())
             .then(|| Maps::open(tables, "smtp_tls_policy_maps", policy_text, Flags::default()));
+        let password_maps = settings.client(params::smtp_sasl_auth_enable).then(|| {
+            let text = settings.client(params::smtp_sasl_password_maps);
+            Maps::open(tables, "smtp_sasl_password_maps", text, Flags::default())
+        });
         let clients = clients(&settings, level, policy_maps.is_some(), &log);
         let interfaces = settings.get(params::inet_interfaces);
         let protocols = settings.get(params::inet_protocols);
@@ -106,6 +112,7 @@ impl Service {
             level,
             wrapper: settings.client(params::smtp_tls_wrappermode),
             policy_maps,
+            password_maps,
             queue_directory: settings.get(params::queue_directory).to_owned(),
             clients,
             hostname,

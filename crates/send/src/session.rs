@@ -11,6 +11,7 @@ use tls::client::Client;
 use tls::policy::{Admitted, Offer, Plan, Unmet, Wish, admit_plaintext, admit_tls, decide};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
 
 /// A connection, encrypted or not.
@@ -52,6 +53,8 @@ pub(crate) struct Job<'a> {
     pub(crate) id: &'a str,
     pub(crate) peer: Peer,
     pub(crate) wish: Wish,
+    /// For AUTH, when there are any for this server.
+    pub(crate) credentials: Option<Credentials>,
     /// The connection is a UNIX-domain socket.
     pub(crate) local_socket: bool,
     pub(crate) message: Message,
@@ -72,6 +75,8 @@ struct Driver<'a> {
     stream: Box<dyn Stream>,
     /// Given by the policy once the connection satisfies it.
     proof: Option<Proof>,
+    /// An AUTH exchange under way.
+    exchange: Option<Exchange>,
     began: Instant,
     setup: Option<Duration>,
     tls_field: String,
@@ -82,8 +87,16 @@ struct Driver<'a> {
 pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -> Result {
     let count = job.message.envelope.recipients.len();
     let tls_field = format!("{}?", job.wish.level.name());
-    let mut driver =
-        Driver { job, stream, proof: None, began, setup: None, tls_field, handshake_failed: false };
+    let mut driver = Driver {
+        job,
+        stream,
+        proof: None,
+        exchange: None,
+        began,
+        setup: None,
+        tls_field,
+        handshake_failed: false,
+    };
     let first = driver.begin().await;
     let (mut outcomes, spoken) = match first {
         Ok(step) => driver.drive(step).await,
@@ -146,8 +159,10 @@ impl Driver<'_> {
                         Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
                     }
                 },
-                // No credentials are configured for this role yet, so no challenge is ever asked for.
-                Next::Challenge(challenge) => challenge.respond("*"),
+                Next::Challenge(challenge) => {
+                    let response = self.exchange.as_mut().map_or_else(|| "*".into(), Exchange::respond);
+                    challenge.respond(&response)
+                }
                 Next::Ready(ready) => match outcomes {
                     Some(_) => ready.quit(),
                     None => {
@@ -233,8 +248,34 @@ impl Driver<'_> {
         }
     }
 
+    /// The connection is good enough: authenticate where there are credentials, then send.
     fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
         self.tls_field = proof.0.feature().to_owned();
+        if let Some(refusal) = greeted.auth_refusal() {
+            let text = format!(
+                "SASL authentication failed; server {} said: {}",
+                self.job.peer,
+                refusal.text.replace('\n', " ")
+            );
+            return greeted.refuse(self.not_authenticated(text));
+        }
+        if !greeted.is_authenticated()
+            && let Some(credentials) = self.job.credentials.clone()
+        {
+            let chosen =
+                Exchange::choose(self.job.service, credentials, &greeted.features().auth, greeted.tls());
+            let Some(exchange) = chosen else {
+                let text = format!(
+                    "SASL authentication failed; cannot authenticate to server {}: no mechanism available",
+                    self.job.peer
+                );
+                return greeted.refuse(self.not_authenticated(text));
+            };
+            let (mechanism, initial) = exchange.begin();
+            self.exchange = Some(exchange);
+            self.proof = Some(proof);
+            return greeted.authenticate(mechanism, initial.as_deref());
+        }
         match greeted.proceed(&proof) {
             Ok(ready) => Step { send: Vec::new(), notices: Vec::new(), next: Next::Ready(ready) },
             // The proof was made for this connection a moment ago; if it does not fit, nothing is sent.
@@ -248,6 +289,11 @@ impl Driver<'_> {
                 Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
             }
         }
+    }
+
+    /// smtp_sasl_auth_soft_bounce: a wrong password here is no reason to return other people's mail.
+    fn not_authenticated(&self, text: String) -> Outcome {
+        Outcome::deferred(Status::new(4, 7, 0), self.job.peer.relay(), text)
     }
 
     /// smtp_tls_note_starttls_offer: at level none only.

@@ -89,7 +89,10 @@ fn errors(configuration: &Configuration) -> Vec<String> {
             })),
             Ok(settings) if service.kind == ServiceKind::Inet && service.program == "smtpd" => {
                 if let Err(why) = tls::ServerLevel::of(&settings) {
-                    found.push(format!("{}, line {}: service {}: {why}", service.file, service.line, service.name));
+                    found.push(format!(
+                        "{}, line {}: service {}: {why}",
+                        service.file, service.line, service.name
+                    ));
                 }
             }
             Ok(_) => {}

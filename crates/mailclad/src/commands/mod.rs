@@ -13,6 +13,7 @@ mod postqueue;
 mod postsuper;
 mod queue_link;
 mod sendmail;
+mod stand_alone;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -36,10 +37,26 @@ pub struct Command {
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     Command { name: "postfix", about: "start, stop and check the mail system", run: postfix::run },
-    Command { name: "postconf", about: "show and edit the configuration", run: |args| postconf::run(args, &host::facts(), &built()) },
-    Command { name: "postmap", about: "build and query lookup tables", run: |args| postmap::run(args, &host::facts()) },
-    Command { name: "postalias", about: "build and query alias databases", run: |args| postalias::run(args, &host::facts()) },
-    Command { name: "newaliases", about: "build the alias databases of the configuration", run: sendmail::newaliases },
+    Command {
+        name: "postconf",
+        about: "show and edit the configuration",
+        run: |args| postconf::run(args, &host::facts(), &built()),
+    },
+    Command {
+        name: "postmap",
+        about: "build and query lookup tables",
+        run: |args| postmap::run(args, &host::facts()),
+    },
+    Command {
+        name: "postalias",
+        about: "build and query alias databases",
+        run: |args| postalias::run(args, &host::facts()),
+    },
+    Command {
+        name: "newaliases",
+        about: "build the alias databases of the configuration",
+        run: sendmail::newaliases,
+    },
     Command { name: "sendmail", about: "submit mail", run: sendmail::run },
     Command { name: "mailq", about: "list the queue", run: postqueue::mailq },
     Command { name: "postqueue", about: "list and flush the queue", run: postqueue::run },
@@ -47,7 +64,11 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "postcat", about: "show a message of the queue", run: postcat::run },
     Command { name: "postlog", about: "write a line to the mail log", run: postlog::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
-    Command { name: "compat", about: "list settings that have no effect here, with the reason", run: check::compat },
+    Command {
+        name: "compat",
+        about: "list settings that have no effect here, with the reason",
+        run: check::compat,
+    },
 ];
 
 /// The command of that name.

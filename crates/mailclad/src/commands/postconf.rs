@@ -11,7 +11,8 @@ use super::getopt::Getopt;
 
 /// Runs the command. `host` is what the defaults of this machine are made of, `built` what the program can do.
 pub fn run(args: &[OsString], host: &HostFacts, built: &Facilities) -> ExitCode {
-    let host = HostFacts { process_name: "postconf".to_owned(), process_id: std::process::id(), ..host.clone() };
+    let host =
+        HostFacts { process_name: "postconf".to_owned(), process_id: std::process::id(), ..host.clone() };
     print(&answer(args, std::env::var("MAIL_CONFIG").ok().as_deref(), &host, built))
 }
 

@@ -100,7 +100,9 @@ fn start(directory: &Path) -> Result<String, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return Err(format!("mail system startup failed ({status}); see the lines above and the mail log"));
+            return Err(format!(
+                "mail system startup failed ({status}); see the lines above and the mail log"
+            ));
         }
         // The queue answers only after it has been told to begin.
         if let Some(mut queue) = QueueLink::open(&paths.queue_socket())

@@ -1,7 +1,7 @@
 //! postlog(1): writes lines to the mail log for scripts.
 
 use std::ffi::OsString;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,7 +32,11 @@ pub fn run(args: &[OsString]) -> ExitCode {
                     "fatal" => Severity::Fatal,
                     "panic" => Severity::Panic,
                     other => {
-                        return fatal("postlog", &format!("-p {other}: use info, warn, error, fatal or panic"), 1);
+                        return fatal(
+                            "postlog",
+                            &format!("-p {other}: use info, warn, error, fatal or panic"),
+                            1,
+                        );
                     }
                 };
             }
@@ -56,11 +60,11 @@ pub fn run(args: &[OsString]) -> ExitCode {
         log.write(severity, format_args!("{}", words.join(" ")));
         return ExitCode::SUCCESS;
     }
-    let mut input = std::io::BufReader::new(std::io::Read::take(std::io::stdin().lock(), u64::MAX));
+    let mut input = std::io::stdin().lock();
     let mut line = Vec::new();
     loop {
         line.clear();
-        match std::io::Read::by_ref(&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line) {
+        match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
             Ok(0) => return ExitCode::SUCCESS,
             Ok(_) => log.write(severity, format_args!("{}", String::from_utf8_lossy(&line).trim_end())),
             Err(error) => return fatal("postlog", &error.to_string(), 1),

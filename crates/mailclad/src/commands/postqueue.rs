@@ -166,8 +166,7 @@ fn entry_text(entry: &Listed) -> String {
 fn print_json(queue: &mut QueueLink) -> Result<(), String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     each(queue, |entry| {
-        let seconds =
-            entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let recipients: Vec<_> = entry
             .recipients
             .iter()

@@ -54,7 +54,10 @@ pub fn run(args: &[OsString]) -> ExitCode {
             None => {
                 return fatal(
                     "postsuper",
-                    &format!("unknown queue \"{}\": use incoming, active, deferred or hold", name.to_string_lossy()),
+                    &format!(
+                        "unknown queue \"{}\": use incoming, active, deferred or hold",
+                        name.to_string_lossy()
+                    ),
                     1,
                 );
             }
@@ -114,7 +117,11 @@ fn perform(queue: &mut QueueLink, wish: Wish, queues: &[QueueName]) -> Result<()
                 eprintln!("postsuper: {id}: {word}");
             }
             if !ids.is_empty() {
-                eprintln!("postsuper: {total}: {} message{}", ids.len(), if ids.len() == 1 { "" } else { "s" });
+                eprintln!(
+                    "postsuper: {total}: {} message{}",
+                    ids.len(),
+                    if ids.len() == 1 { "" } else { "s" }
+                );
             }
             Ok(())
         }

@@ -25,6 +25,7 @@ impl QueueLink {
         descriptors: &[std::os::fd::BorrowedFd<'_>],
     ) -> Result<(Reply, Vec<OwnedFd>), String> {
         self.number += 1;
-        link::call_blocking(self.socket.as_fd(), self.number, request, descriptors).map_err(|error| error.to_string())
+        link::call_blocking(self.socket.as_fd(), self.number, request, descriptors)
+            .map_err(|error| error.to_string())
     }
 }

@@ -15,11 +15,11 @@ use link::message::Submission;
 use link::{Reply, Request};
 use mail::{Address, BodyType, Envelope, Notify, Recipient, Return};
 use receive::maildrop;
-use route::header_address;
+use route::header_address::AddressList;
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
-use super::{config_directory, load, postalias, postqueue};
+use super::{config_directory, load, postalias, postqueue, stand_alone};
 use crate::host;
 use crate::paths::Paths;
 
@@ -32,6 +32,9 @@ const TEMPFAIL: u8 = 75;
 
 /// All options of sendmail(1) with a value, and without.
 const OPTIONS: &str = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:q:r:stvxl:";
+
+/// Most recipients of one header.
+const MOST_ADDRESSES: usize = 100_000;
 
 /// Longest line looked at for the single dot that ends a message.
 const LINE: u64 = 64 * 1024;
@@ -98,10 +101,17 @@ fn parse(args: &[OsString]) -> Result<Line, Fatal> {
             // A file in the directory, or the directory.
             'C' => {
                 let path = PathBuf::from(&text);
-                line.directory = Some(if path.is_dir() { path } else { path.parent().map(Into::into).unwrap_or_default() });
+                line.directory = Some(if path.is_dir() {
+                    path
+                } else {
+                    path.parent().map(Into::into).unwrap_or_default()
+                });
             }
             'F' => line.full_name = Some(text),
-            'N' => line.notify = notify(&text).ok_or_else(|| usage(format!("-N {text}: bad notification list")))?,
+            'N' => {
+                line.notify =
+                    notify(&text).ok_or_else(|| usage(format!("-N {text}: bad notification list")))?
+            }
             'R' => {
                 line.envelope.ret = Some(match text.to_ascii_lowercase().as_str() {
                     "full" => Return::Full,
@@ -157,7 +167,9 @@ fn perform(line: Line) -> Result<ExitCode, Fatal> {
         Mode::ListQueue => return Ok(postqueue::list(line.directory)),
         Mode::Aliases => return Ok(postalias::newaliases(&config_directory(line.directory), &host::facts())),
         Mode::Deliver if line.flush => return Ok(postqueue::flush(line.directory)),
-        Mode::Daemon => return Err(Fatal(USAGE, "-bd: the mail system is started with postfix start".into())),
+        Mode::Daemon => {
+            return Err(Fatal(USAGE, "-bd: the mail system is started with postfix start".into()));
+        }
         Mode::Verify => return Err(Fatal(UNAVAILABLE, "-bv: address verification is not built yet".into())),
         Mode::Deliver | Mode::Smtp => {}
     }
@@ -170,12 +182,13 @@ fn perform(line: Line) -> Result<ExitCode, Fatal> {
 }
 
 fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
-    let mut content = tempfile::tempfile().map_err(|error| Fatal(TEMPFAIL, format!("temporary file: {error}")))?;
+    let mut content =
+        tempfile::tempfile().map_err(|error| Fatal(TEMPFAIL, format!("temporary file: {error}")))?;
     let header = copy_input(&mut io::stdin().lock(), &mut content, line.ignore_dots)
         .map_err(|error| Fatal(TEMPFAIL, format!("reading the message: {error}")))?;
     let mut recipients = Vec::new();
     for word in &line.operands {
-        for address in header_address::addresses(word) {
+        for address in addresses(word) {
             recipients.push(address);
         }
     }
@@ -183,12 +196,15 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
         recipients.extend(header_recipients(&header));
     }
     if recipients.is_empty() {
-        return Err(Fatal(USAGE, "Recipient addresses must be specified on the command line or via the -t option".into()));
+        return Err(Fatal(
+            USAGE,
+            "Recipient addresses must be specified on the command line or via the -t option".into(),
+        ));
     }
     let sender = match line.sender.as_deref() {
         None => None,
         Some("" | "<>") => Some(Address::null()),
-        Some(text) => match header_address::addresses(text).into_iter().next() {
+        Some(text) => match addresses(text).into_iter().next() {
             Some(address) => Some(address),
             None => return Err(Fatal(DATAERR, format!("-f {text}: bad sender address"))),
         },
@@ -219,7 +235,10 @@ fn submit(submission: &Submission, content: &File, settings: &Settings) -> Resul
     rewind(content)?;
     maildrop::write(&paths.maildrop(), submission, &mut &*content)
         .map_err(|error| Fatal(TEMPFAIL, format!("{}: {error}", paths.maildrop().display())))?;
-    eprintln!("sendmail: warning: the Postfix mail system is down; the message waits in {}", paths.maildrop().display());
+    eprintln!(
+        "sendmail: warning: the Postfix mail system is down; the message waits in {}",
+        paths.maildrop().display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -276,13 +295,18 @@ fn header_recipients(header: &[u8]) -> Vec<Address> {
     fields
         .iter()
         .filter(|field| names.iter().any(|name| field.is(name)))
-        .flat_map(|field| header_address::addresses(&String::from_utf8_lossy(field.value())))
+        .flat_map(|field| addresses(&String::from_utf8_lossy(field.value())))
         .collect()
+}
+
+/// The addresses of a header value or a command line word.
+fn addresses(text: &str) -> Vec<Address> {
+    AddressList::parse(text, MOST_ADDRESSES).addresses()
 }
 
 /// `-bs`: an SMTP session on standard input and output, without STARTTLS. What it accepts takes the way of `sendmail`.
 fn stand_alone(settings: &Settings) -> Result<ExitCode, Fatal> {
-    receive::stand_alone::serve(settings, |submission, content| match submit(submission, content, settings) {
+    stand_alone::serve(settings, |submission, content| match submit(submission, content, settings) {
         Ok(_) => Ok(()),
         Err(Fatal(_, why)) => Err(why),
     })

@@ -92,11 +92,17 @@ impl Children {
         let age = self.running.remove(&role).map_or(Duration::ZERO, |running| running.started.elapsed());
         let pause = match age >= YOUNG {
             true => Duration::ZERO,
-            false => self.pauses.get(&role).map_or(Duration::from_millis(100), |last| *last * 2).min(LONGEST_PAUSE),
+            false => {
+                self.pauses.get(&role).map_or(Duration::from_millis(100), |last| *last * 2).min(LONGEST_PAUSE)
+            }
         };
         self.pauses.insert(role, pause);
         if pause > Duration::from_millis(500) {
-            maillog::warning!(self.log, "role {}: bad command startup -- throttling for {pause:?}", role.name());
+            maillog::warning!(
+                self.log,
+                "role {}: bad command startup -- throttling for {pause:?}",
+                role.name()
+            );
         }
         tokio::time::sleep(pause).await;
         if let Err(why) = self.start_one(role, listeners).await {
@@ -240,7 +246,9 @@ impl Children {
     }
 
     async fn ask(&self, role: Role, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), String> {
-        let Some(running) = self.running.get(&role) else { return Err(format!("role {} is not there", role.name())) };
+        let Some(running) = self.running.get(&role) else {
+            return Err(format!("role {} is not there", role.name()));
+        };
         let call = running.control.call(request, descriptors);
         match tokio::time::timeout(START_PATIENCE, call).await {
             Ok(Ok((Reply::Failed(why), _))) => Err(format!("role {}: {why}", role.name())),

@@ -81,7 +81,9 @@ impl Listeners {
 
 fn cure(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another mail server is running there: stop it, or change the port",
+        std::io::ErrorKind::AddrInUse => {
+            "; another mail server is running there: stop it, or change the port"
+        }
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need root",
         std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address: see inet_interfaces",
         _ => "",
@@ -91,7 +93,8 @@ fn cure(error: &std::io::Error) -> &'static str {
 /// The addresses of a service: `port` on inet_interfaces, or `host:port`.
 fn addresses(configuration: &Configuration, service: &Service) -> Result<Vec<SocketAddr>, String> {
     let settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
-    let wrong = |what: String| format!("{}, line {}: service {}: {what}", service.file, service.line, service.name);
+    let wrong =
+        |what: String| format!("{}, line {}: service {}: {what}", service.file, service.line, service.name);
     let (host, port_name) = match service.name.rsplit_once(':') {
         Some((host, port)) => (host, port),
         None => ("", service.name.as_str()),
@@ -174,7 +177,8 @@ fn port_number(name: &str) -> Option<u16> {
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, rustix::net::SocketFlags::CLOEXEC, None)?;
+    let socket =
+        rustix::net::socket_with(family, SocketType::STREAM, rustix::net::SocketFlags::CLOEXEC, None)?;
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
         // The IPv4 side has a socket of its own.
@@ -191,9 +195,13 @@ mod tests {
 
     #[test]
     fn ports_by_name_and_number() {
-        for (name, port) in
-            [("25", Some(25)), ("smtps", Some(465)), ("submission", Some(587)), ("no-such-service", None), ("70000", None)]
-        {
+        for (name, port) in [
+            ("25", Some(25)),
+            ("smtps", Some(465)),
+            ("submission", Some(587)),
+            ("no-such-service", None),
+            ("70000", None),
+        ] {
             assert_eq!(port_number(name), port, "{name}");
         }
     }
@@ -204,11 +212,8 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("main.cf"), "compatibility_level = 3.12\n").unwrap();
-        std::fs::write(
-            dir.path().join("master.cf"),
-            format!("127.0.0.1:{port} inet n - n - - smtpd\n"),
-        )
-        .unwrap();
+        std::fs::write(dir.path().join("master.cf"), format!("127.0.0.1:{port} inet n - n - - smtpd\n"))
+            .unwrap();
         let configuration = Configuration::read(dir.path(), config::HostFacts::default()).unwrap();
         let log = Log::new(std::sync::Arc::new(maillog::Sink::discard()), "postfix", "master");
         let error = Listeners::default().bind(&configuration, &log).unwrap_err();

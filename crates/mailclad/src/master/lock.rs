@@ -24,7 +24,9 @@ impl Lock {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err("the Postfix mail system is already running".into());
         }
-        file.set_len(0).and_then(|()| writeln!(file, "{:>10}", std::process::id())).map_err(|error| named(&error))?;
+        file.set_len(0)
+            .and_then(|()| writeln!(file, "{:>10}", std::process::id()))
+            .map_err(|error| named(&error))?;
         Ok(Lock(file))
     }
 }

@@ -75,7 +75,11 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     let mut signals = Signals::install().map_err(|error| error.to_string())?;
     let mut children = Children::new(configuration.directory().to_owned(), log.clone());
     children.start_all(&listeners).await?;
-    maillog::info!(log, "daemon started -- version {VERSION}, configuration {}", configuration.directory().display());
+    maillog::info!(
+        log,
+        "daemon started -- version {VERSION}, configuration {}",
+        configuration.directory().display()
+    );
     notify("READY=1");
     loop {
         tokio::select! {
@@ -126,7 +130,11 @@ async fn reload(
     *configuration = new;
     match children.replace_all(listeners).await {
         Ok(()) => {
-            maillog::info!(log, "reload -- version {VERSION}, configuration {}", configuration.directory().display());
+            maillog::info!(
+                log,
+                "reload -- version {VERSION}, configuration {}",
+                configuration.directory().display()
+            );
         }
         Err(why) => maillog::error!(log, "reload: {why}; the old processes go on"),
     }
@@ -154,7 +162,9 @@ fn notify(state: &str) {
     let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() else { return };
     let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
     let address = match bytes.strip_prefix(b"@") {
-        Some(name) => <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name),
+        Some(name) => {
+            <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name)
+        }
         None => std::os::unix::net::SocketAddr::from_pathname(&path),
     };
     if let Ok(address) = address {
