@@ -5,6 +5,7 @@
 
 mod commands;
 mod host;
+mod jail;
 mod mail_log;
 mod master;
 mod paths;
@@ -23,6 +24,11 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = args.collect();
     if args.first().is_some_and(|first| first == "--role") {
         return commands::role(&args);
+    }
+    if args.first().is_some_and(|first| first == local::deliver_as::ARGUMENT) {
+        return local::deliver_as::run(|name, uid, gid| {
+            privilege::become_user(&privilege::User { name: name.to_owned(), uid, gid })
+        });
     }
     let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
     match commands::find(&name) {

@@ -11,6 +11,7 @@ use config::{Configuration, Settings, params};
 use link::Role;
 use maillog::Log;
 
+use crate::jail::Jail;
 use crate::paths::Paths;
 use crate::privilege::{self, User, become_user};
 use crate::{host, mail_log, users};
@@ -53,17 +54,24 @@ fn serve(
     let control = control_link()?;
     let owner = owner(settings)?;
     let paths = Paths::new(settings.get(params::queue_directory));
+    // What each role writes below the queue directory; what it reads is what the configuration names.
+    let written = match role {
+        Role::Queue => vec![paths.spool()],
+        Role::Receive => vec![paths.maildrop()],
+        _ => Vec::new(),
+    };
+    let jail = Jail::new(&configuration, settings, &written);
     match role {
         Role::Receive => {
             let prepared = receive::prepare(configuration, log.clone(), tag)?;
             let pickup = listen(&paths.pickup_socket(), 0o666)?;
-            give_up_root(&owner)?;
+            confine(&owner, &jail, log)?;
             runtime()?.block_on(receive::serve(prepared, control, pickup))
         }
         Role::Queue => {
             let commands = listen(&paths.queue_socket(), 0o666)?;
             let directory = configuration.directory().to_owned();
-            give_up_root(&owner)?;
+            confine(&owner, &jail, log)?;
             let spool = spool::Spool::open(&paths.spool()).map_err(|error| error.to_string())?;
             let start = queue::Start {
                 control,
@@ -78,7 +86,7 @@ fn serve(
         }
         Role::Send => {
             let prepared = send::prepare(configuration, log.clone(), tag)?;
-            give_up_root(&owner)?;
+            confine(&owner, &jail, log)?;
             runtime()?.block_on(send::serve(prepared, control))
         }
         // Stays what it is: each delivery gives up root for its recipient.
@@ -107,11 +115,15 @@ pub fn owner(settings: &Settings) -> Result<User, String> {
     })
 }
 
-fn give_up_root(owner: &User) -> Result<(), String> {
-    match privilege::is_root() {
-        true => become_user(owner).map_err(|error| format!("mail_owner = {}: {error}", owner.name)),
-        false => Ok(()),
+/// Gives up root, and everything of the file system that the role has no business with.
+fn confine(owner: &User, jail: &Jail, log: &Log) -> Result<(), String> {
+    if privilege::is_root() {
+        become_user(owner).map_err(|error| format!("mail_owner = {}: {error}", owner.name))?;
     }
+    if !jail.lock()? {
+        maillog::info!(log, "this kernel has no Landlock: the role sees the whole file system");
+    }
+    Ok(())
 }
 
 fn reread(directory: PathBuf) -> Box<dyn Fn() -> Result<Configuration, String> + Send> {

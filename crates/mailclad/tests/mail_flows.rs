@@ -126,20 +126,42 @@ fn a_certificate_that_does_not_fit_defers_and_says_so() {
 }
 
 #[test]
-fn what_can_not_be_delivered_returns_to_its_sender() {
+fn what_another_server_refuses_returns_to_its_sender() {
     let authority = Authority::new("Test CA");
-    let site =
-        Site::new(&authority, "transport_maps = inline:{ { refused.test = error:5.1.2 no such place } }")
-            .start();
+    let target = Site::new(&authority, "mynetworks = 192.0.2.0/24").start();
+    let site = Site::new(
+        &authority,
+        &format!("transport_maps = inline:{{ {{ refused.test = smtp:[127.0.0.1]:{} }} }}", target.port),
+    )
+    .start();
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
-    client.send("user@site.test", &["nobody@refused.test"], "Subject: lost\n\nhello\n");
+    let reply = client.send(
+        "user@site.test",
+        &["nobody@refused.test", "other@site.test"],
+        "Subject: lost\n\nhello\n",
+    );
+    assert!(reply.starts_with("250"), "{reply}");
+    // 454 from defer_unauth_destination: waits. An administrator who knows better ends the wait.
+    site.wait_for_log(&[
+        "to=<nobody@refused.test>",
+        "status=deferred (host 127.0.0.1[127.0.0.1] said: 454 4.7.1 ",
+    ]);
+    site.wait_for_mail("other", "Subject: lost");
+    let expired = site.run(&["postsuper", "-e", "ALL"], "");
+    assert!(expired.status.success(), "{}", String::from_utf8_lossy(&expired.stderr));
     let bounce = site.wait_for_mail("user", "Subject: Undelivered Mail Returned to Sender");
-    for part in
-        ["Final-Recipient: rfc822; nobody@refused.test", "Status: 5.1.2", "Return-Path: <>", "Subject: lost"]
-    {
+    for part in [
+        "Return-Path: <>",
+        "Final-Recipient: rfc822; nobody@refused.test",
+        "Status: 5.7.1",
+        "Diagnostic-Code: smtp; 454 4.7.1 <nobody@refused.test>: Relay access denied",
+        "Subject: lost",
+    ] {
         assert!(bounce.contains(part), "{part:?} in\n{bounce}");
     }
+    assert!(!bounce.contains("other@site.test>:"), "{bounce}");
+    site.wait_for_log(&["status=expired, returned to sender"]);
     site.wait_for_log(&["sender non-delivery notification: "]);
 }
 

@@ -30,7 +30,8 @@ fn run(program: &str, args: &[&str], input: &str) -> Output {
 
 fn must(program: &str, args: &[&str], input: &str) -> String {
     let output = run(program, args, input);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {text}");
     text
 }
@@ -53,7 +54,9 @@ fn openssl_s_client_speaks_starttls() {
 #[test]
 fn swaks_over_starttls_and_in_wrapper_mode() {
     let site = site();
-    for (port, option, subject) in [(site.port, "--tls", "swaks-tls"), (site.wrapper_port, "--tlsc", "swaks-tlsc")] {
+    for (port, option, subject) in
+        [(site.port, "--tls", "swaks-tls"), (site.wrapper_port, "--tlsc", "swaks-tlsc")]
+    {
         let header = format!("Subject: {subject}");
         let text = must(
             "swaks",
@@ -83,7 +86,8 @@ fn curl_sends_mail_with_required_tls() {
     let site = site();
     let file = site.dir.path().join("curl.eml");
     std::fs::write(&file, "Subject: from curl\r\n\r\nhello\r\n").unwrap();
-    for url in [format!("smtp://localhost:{}", site.port), format!("smtps://localhost:{}", site.wrapper_port)] {
+    for url in [format!("smtp://localhost:{}", site.port), format!("smtps://localhost:{}", site.wrapper_port)]
+    {
         must(
             "curl",
             &[
@@ -195,7 +199,9 @@ impl RealPostfix {
     }
 
     fn wait_for_log(&self, parts: &[&str]) {
-        let found = wait_for(|| self.log().lines().any(|line| parts.iter().all(|part| line.contains(part))).then_some(()));
+        let found = wait_for(|| {
+            self.log().lines().any(|line| parts.iter().all(|part| line.contains(part))).then_some(())
+        });
         assert!(found.is_some(), "no line with {parts:?} in\n{}", self.log());
     }
 }
@@ -219,7 +225,10 @@ fn a_real_postfix_delivers_to_us_over_verified_tls() {
     let site = Site::new(&authority, "smtpd_tls_security_level = encrypt").start();
     let real = RealPostfix::start(
         &authority,
-        &format!("relayhost = [localhost]:{}\nsmtp_tls_security_level = verify\nsmtp_host_lookup = native", site.port),
+        &format!(
+            "relayhost = [localhost]:{}\nsmtp_tls_security_level = verify\nsmtp_host_lookup = native",
+            site.port
+        ),
     );
     submit(real.port, "user@site.test", "from the real one");
     site.wait_for_mail("user", "Subject: from the real one");
@@ -230,7 +239,8 @@ fn a_real_postfix_delivers_to_us_over_verified_tls() {
 #[test]
 fn we_deliver_to_a_real_postfix_over_verified_tls() {
     let authority = Authority::new("Test CA");
-    let real = RealPostfix::start(&authority, "relay_transport = discard\nsmtpd_tls_security_level = encrypt");
+    let real =
+        RealPostfix::start(&authority, "relay_transport = discard\nsmtpd_tls_security_level = encrypt");
     let site = Site::new(
         &authority,
         &format!(
@@ -254,10 +264,9 @@ fn tables_built_by_either_side_are_read_by_the_other() {
     let spec = format!("hash:{}", source.display());
     let ours = |args: &[&str]| must(env!("CARGO_BIN_EXE_mailclad"), &[&["postmap"], args].concat(), "");
     let theirs = |args: &[&str]| must("/usr/sbin/postmap", args, "");
-    for (build, query) in [
-        (&ours as &dyn Fn(&[&str]) -> String, &theirs as &dyn Fn(&[&str]) -> String),
-        (&theirs, &ours),
-    ] {
+    for (build, query) in
+        [(&ours as &dyn Fn(&[&str]) -> String, &theirs as &dyn Fn(&[&str]) -> String), (&theirs, &ours)]
+    {
         let _ = std::fs::remove_file(Path::new(&format!("{}.db", source.display())));
         build(&[&spec]);
         assert_eq!(query(&["-q", "a@x.test", &spec]), "b@y.test\n");

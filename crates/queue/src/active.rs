@@ -17,6 +17,8 @@ pub(crate) struct Active {
     pub(crate) expire: bool,
     pub(crate) activated: SystemTime,
     pub(crate) activated_at: Instant,
+    /// Deliveries of this round whose process died.
+    pub(crate) lost_deliveries: u32,
     rows: Vec<Row>,
     /// An administrator's wish that takes effect when the round is over.
     pub(crate) afterwards: Afterwards,
@@ -67,6 +69,7 @@ impl Active {
             warned: stored.warned,
             expire: stored.expire,
             activated: now,
+            lost_deliveries: 0,
             activated_at: Instant::now(),
             afterwards: Afterwards::Settle,
         }

@@ -28,7 +28,8 @@ pub(crate) fn own_outcome(limits: &Limits, site: &Site) -> Option<Outcome> {
         (None, "error" | "retry") => "error",
         (None, "discard") => "discard",
         (None, name) => {
-            let text = format!("mail transport unavailable: master.cf has no service \"{name}\" of type unix");
+            let text =
+                format!("mail transport unavailable: master.cf has no service \"{name}\" of type unix");
             return Some(Outcome::deferred(Status::new(4, 3, 0), "none", text));
         }
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::master_cf::ServiceKind;
 use config::{Configuration, Settings, params};
+use link::Role;
 
 use crate::backoff::Backoff;
 use crate::schedule::TransportLimits;
@@ -112,6 +113,14 @@ impl Limits {
     /// The service of that name, if master.cf has it.
     pub(crate) fn transport(&self, name: &str) -> Option<&Transport> {
         self.transports.get(name)
+    }
+
+    /// Which role delivers for a transport.
+    pub(crate) fn role_of(&self, transport: &str) -> Role {
+        match self.transport(transport).map(|transport| transport.program.as_str()) {
+            Some("smtp" | "lmtp") => Role::Send,
+            _ => Role::Local,
+        }
     }
 
     /// Limits for a transport, whether master.cf has it or not.

@@ -24,9 +24,9 @@ use spool::{Body, Change, Content, RecipientState, Spool, StoreError, Stored};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::active::{Active, Afterwards};
-use crate::{agents, commands};
 use crate::limits::Limits;
-use crate::schedule::{Feedback, Job, Schedule, Site};
+use crate::schedule::{Feedback, Job, Schedule, Site, TransportLimits};
+use crate::{agents, commands};
 
 /// What the program hands to this role.
 pub struct Start {
@@ -411,11 +411,14 @@ impl QueueRole {
 
     fn begin_deliveries(&mut self) {
         while !self.draining {
-            let limits = &self.limits;
-            let Some((site, job)) = self.schedule.next(Instant::now(), |transport| limits.of(transport))
-            else {
-                return;
+            let (limits, links) = (&self.limits, &self.links);
+            let room = |transport: &str| {
+                let there = links.get(&limits.role_of(transport)).is_some_and(|link| !link.is_closed());
+                // While a role is being restarted its deliveries wait here, in order.
+                let own = limits.of(transport);
+                TransportLimits { processes: if there { own.processes } else { 0 }, ..own }
             };
+            let Some((site, job)) = self.schedule.next(Instant::now(), room) else { return };
             self.deliver(site, job);
         }
     }
@@ -427,10 +430,7 @@ impl QueueRole {
             let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost("queue"))));
             return;
         };
-        let role = match self.limits.transport(&site.transport).map(|transport| transport.program.as_str()) {
-            Some("smtp" | "lmtp") => Role::Send,
-            _ => Role::Local,
-        };
+        let role = self.limits.role_of(&site.transport);
         let Some(link) = self.links.get(&role).cloned() else {
             let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
             return;
@@ -474,6 +474,11 @@ impl QueueRole {
 
     fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
         self.under_way -= 1;
+        if let Err(LinkError::Lost(_)) = result
+            && self.try_again(site, job)
+        {
+            return;
+        }
         let (outcomes, feedback, pause) = match result {
             Ok(Reply::Attempted { outcomes, site_failure }) if outcomes.len() == job.recipients.len() => {
                 let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
@@ -492,6 +497,20 @@ impl QueueRole {
             }
         };
         self.take_outcomes(site, job, &outcomes, feedback, pause);
+    }
+
+    /// A delivery whose process died: the next one gets it, once. A message that ends a process twice waits its turn like any
+    /// that can not be delivered.
+    fn try_again(&mut self, site: &Site, job: &Job) -> bool {
+        let Some(active) = self.active.get_mut(&job.message) else { return false };
+        active.lost_deliveries += 1;
+        if active.lost_deliveries > 1 {
+            return false;
+        }
+        let limits = self.limits.of(&site.transport);
+        let now = Instant::now();
+        self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
+        self.schedule.add(site, job.clone(), &limits, now).is_ok()
     }
 
     fn unreadable(&mut self, site: &Site, job: &Job, why: &str) {

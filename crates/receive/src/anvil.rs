@@ -20,7 +20,7 @@ pub(crate) struct Anvil {
 struct Client {
     sessions: u32,
     since: Instant,
-    events: [u32; 5],
+    events: [u32; 4],
 }
 
 /// What is counted per time unit.
@@ -34,8 +34,6 @@ pub(crate) enum Event {
     Recipient,
     /// A TLS handshake that was not resumed.
     NewTls,
-    /// AUTH.
-    Auth,
 }
 
 impl Anvil {
@@ -51,7 +49,8 @@ impl Anvil {
         if clients.len() >= SWEEP_AT {
             clients.retain(|_, client| client.sessions > 0 || now.duration_since(client.since) < self.unit);
         }
-        let client = clients.entry((service, address)).or_insert(Client { sessions: 0, since: now, events: [0; 5] });
+        let client =
+            clients.entry((service, address)).or_insert(Client { sessions: 0, since: now, events: [0; 4] });
         client.sessions += 1;
         (client.sessions, self.count_in(client, Event::Connection, now))
     }
@@ -78,7 +77,7 @@ impl Anvil {
     fn count_in(&self, client: &mut Client, event: Event, now: Instant) -> u32 {
         if now.duration_since(client.since) >= self.unit {
             client.since = now;
-            client.events = [0; 5];
+            client.events = [0; 4];
         }
         let counter = &mut client.events[event as usize];
         *counter = counter.saturating_add(1);

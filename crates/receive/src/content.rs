@@ -66,11 +66,7 @@ impl Content {
             return Ok(Complete { size: self.written, checksum: self.checksum, inline: None });
         }
         let bytes = std::mem::take(&mut self.memory);
-        Ok(Complete {
-            size: bytes.len() as u64,
-            checksum: crc32c::crc32c(&bytes),
-            inline: Some(bytes),
-        })
+        Ok(Complete { size: bytes.len() as u64, checksum: crc32c::crc32c(&bytes), inline: Some(bytes) })
     }
 
     /// The queue has taken the message: the file is no longer ours to take back.

@@ -1,2 +1,26 @@
-//! The role that hears clients: smtpd, submission, pickup, and cleanup of what was received.
+//! The role that hears clients: smtpd(8) for every inet service of master.cf, pickup(8) for this machine's users, and
+//! cleanup(8) for what both bring.
+//!
+//! Runs as mail_owner after [`prepare`] has read keys and tables; hears the Internet; holds no mail: a message goes to the
+//! queue's process before its client hears 250.
+//!
+//! - `prepare.rs`, `service.rs`: master.cf's services, each with its settings, TLS, lists and tables.
+//! - `serve.rs`: the link to master, listeners, the end. `queue_link.rs`: the way to the queue.
+//! - `smtpd/`: one session, its questions answered. `anvil.rs`: what each client does too often.
+//! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
+//! - `pickup.rs`, `maildrop.rs`: messages of the sendmail command.
 #![forbid(unsafe_code)]
+
+mod anvil;
+mod cleanup;
+mod content;
+pub mod maildrop;
+mod pickup;
+mod prepare;
+mod queue_link;
+mod serve;
+mod service;
+mod smtpd;
+
+pub use prepare::{Prepared, prepare};
+pub use serve::serve;

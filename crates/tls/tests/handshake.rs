@@ -1,5 +1,7 @@
 //! Both sides of a handshake over a pipe in memory: what is proved, and what each failure says.
 
+#![allow(clippy::unwrap_used)] // a test has no other way out
+
 use std::os::unix::fs::PermissionsExt;
 
 use config::{HostFacts, MainCf, Settings};

@@ -1,6 +1,7 @@
 //! postfix(1): start, start-fg, stop, abort, flush, reload, status, check.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         ["start"] => start(&directory),
         ["start-fg"] => return start_fg(&directory),
         ["stop"] => stop(&directory, Signal::TERM),
-        ["abort"] => stop(&directory, Signal::TERM),
+        ["abort"] => stop(&directory, Signal::QUIT),
         ["reload"] => reload(&directory),
         ["flush"] => flush(&directory),
         ["status"] => status(&directory),
@@ -95,6 +96,8 @@ fn start(directory: &Path) -> Result<String, String> {
         .arg("start-fg")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        // Neither the terminal's Ctrl-C nor its end concerns the mail system.
+        .process_group(0)
         .spawn()
         .map_err(|error| error.to_string())?;
     let deadline = Instant::now() + PATIENCE;

@@ -233,13 +233,21 @@ fn submit(submission: &Submission, content: &File, settings: &Settings) -> Resul
         }
     }
     rewind(content)?;
-    maildrop::write(&paths.maildrop(), submission, &mut &*content)
+    let name = unguessable().map_err(|error| Fatal(TEMPFAIL, format!("/dev/urandom: {error}")))?;
+    maildrop::write(&paths.maildrop(), &name, submission, &mut &*content)
         .map_err(|error| Fatal(TEMPFAIL, format!("{}: {error}", paths.maildrop().display())))?;
     eprintln!(
         "sendmail: warning: the Postfix mail system is down; the message waits in {}",
         paths.maildrop().display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// 128 random bits as text.
+fn unguessable() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn rewind(mut content: &File) -> Result<(), Fatal> {

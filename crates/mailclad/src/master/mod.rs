@@ -81,15 +81,20 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
         configuration.directory().display()
     );
     notify("READY=1");
-    loop {
+    let patience = loop {
         tokio::select! {
             Some(()) = signals.terminate.recv() => {
                 maillog::info!(log, "terminating on signal 15");
-                break;
+                break STOP_PATIENCE;
             }
             Some(()) = signals.interrupt.recv() => {
                 maillog::info!(log, "terminating on signal 2");
-                break;
+                break STOP_PATIENCE;
+            }
+            // postfix abort: what is acknowledged is on the disk, so nothing is lost by not waiting.
+            Some(()) = signals.quit.recv() => {
+                maillog::info!(log, "terminating on signal 3");
+                break Duration::ZERO;
             }
             Some(()) = signals.hangup.recv() => {
                 notify("RELOADING=1");
@@ -98,9 +103,9 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
             }
             role = children.died() => children.restart(role, &listeners).await,
         }
-    }
+    };
     notify("STOPPING=1");
-    children.stop(STOP_PATIENCE).await;
+    children.stop(patience).await;
     Ok(())
 }
 
@@ -143,6 +148,7 @@ async fn reload(
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hangup: Signal,
 }
 
@@ -151,6 +157,7 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
         })
     }

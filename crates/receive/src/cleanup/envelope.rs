@@ -64,7 +64,8 @@ impl EnvelopeRules {
             None => &envelope.recipients,
         };
         for recipient in given {
-            collected.add(recipient).await?;
+            let orcpt = recipient.orcpt.clone().or_else(|| Some(original_recipient(&recipient.original)));
+            collected.add(&Recipient { orcpt, ..recipient.clone() }).await?;
         }
         if redirect.is_none() {
             let copies = effects.iter().filter_map(|effect| match effect {
@@ -78,6 +79,12 @@ impl EnvelopeRules {
         }
         Ok(Envelope { sender, recipients: collected.recipients, ..envelope.clone() })
     }
+}
+
+/// RFC 3461 section 5.2.1: who takes a message notes for whom it was, when the client did not.
+fn original_recipient(address: &Address) -> String {
+    let kind = if address.needs_smtputf8() { "utf-8" } else { "rfc822" };
+    format!("{kind};{address}")
 }
 
 /// Copies are nobody's promise.

@@ -96,9 +96,9 @@ impl HeaderPass {
         self.message_id.as_deref().unwrap_or_default()
     }
 
-    /// More Received: headers than `hopcount_limit`: the message goes in circles.
+    /// `hopcount_limit` Received: headers: the message goes in circles.
     pub(crate) fn too_many_hops(&self) -> bool {
-        self.hops > self.rules.hop_limit
+        self.hops >= self.rules.hop_limit
     }
 
     /// The Received: header of our own counts as well.
@@ -311,16 +311,15 @@ impl HeaderPass {
     }
 
     fn from(&self, missing: &Missing<'_>) -> String {
-        let sender = if missing.sender.is_null() {
-            "MAILER-DAEMON".to_owned()
-        } else {
-            missing.sender.to_external()
-        };
+        let sender =
+            if missing.sender.is_null() { "MAILER-DAEMON".to_owned() } else { missing.sender.to_external() };
         // A name from a command line could otherwise begin a field of its own.
         let name = missing.full_name.map(|name| name.replace(|c: char| c.is_control(), " "));
         match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
             None => sender,
-            Some(name) if self.rules.obsolete_from => format!("{sender} ({})", name.replace(['(', ')', '\\'], " ")),
+            Some(name) if self.rules.obsolete_from => {
+                format!("{sender} ({})", name.replace(['(', ')', '\\'], " "))
+            }
             Some(name) => format!("{} <{sender}>", phrase(name)),
         }
     }

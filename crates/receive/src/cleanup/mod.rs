@@ -43,6 +43,8 @@ pub(crate) struct Intake {
     raw: Vec<u8>,
     content: Content,
     trouble: Option<Trouble>,
+    /// Nobody gets this message.
+    discard: bool,
 }
 
 /// What an intake is begun with.
@@ -59,6 +61,8 @@ pub(crate) struct Beginning {
     pub(crate) context: Context,
     /// The Received: header, and those of PREPEND actions before it; with line ends.
     pub(crate) first_lines: String,
+    /// A DISCARD action was taken: the content is heard and thrown away.
+    pub(crate) discard: bool,
 }
 
 /// Why a message was not kept. The client hears [`Trouble::reply`]; a reason goes to the log when it happens.
@@ -72,7 +76,7 @@ pub(crate) enum Trouble {
     Table,
     /// Virtual aliases without end.
     Expansion,
-    /// More Received: headers than `hopcount_limit`.
+    /// `hopcount_limit` Received: headers.
     TooManyHops,
 }
 
@@ -113,7 +117,7 @@ impl Cleanup {
 impl Intake {
     /// Begins a message.
     pub(crate) async fn begin(cleanup: Arc<Cleanup>, queue: Arc<QueueLink>, beginning: Beginning) -> Intake {
-        let Beginning { id, arrival, sender, full_name, context, first_lines } = beginning;
+        let Beginning { id, arrival, sender, full_name, context, first_lines, discard } = beginning;
         let mut trouble = None;
         let sender = match cleanup.envelope.sender(&cleanup.routing, &sender).await {
             Ok(sender) => sender,
@@ -126,7 +130,19 @@ impl Intake {
         content.buffer().extend_from_slice(first_lines.as_bytes());
         let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context);
         header.count_own_received();
-        Intake { header, raw: Vec::new(), cleanup, queue, id, arrival, sender, full_name, content, trouble }
+        Intake {
+            header,
+            raw: Vec::new(),
+            cleanup,
+            queue,
+            id,
+            arrival,
+            sender,
+            full_name,
+            content,
+            trouble,
+            discard,
+        }
     }
 
     /// Where content is put before [`Intake::take`].
@@ -136,7 +152,7 @@ impl Intake {
 
     /// Takes what was put into [`Intake::raw`].
     pub(crate) async fn take(&mut self) {
-        if self.trouble.is_some() {
+        if self.discard || self.trouble.is_some() {
             self.raw.clear();
             return;
         }
@@ -176,6 +192,9 @@ impl Intake {
         effects: &[Effect],
     ) -> Result<(), Trouble> {
         let cleanup = Arc::clone(&self.cleanup);
+        if self.discard || effects.contains(&Effect::Discard) {
+            return Ok(());
+        }
         if self.trouble.is_none() {
             self.finish_header().await;
         }
@@ -183,6 +202,7 @@ impl Intake {
             return Err(trouble);
         }
         if self.header.too_many_hops() {
+            maillog::warning!(cleanup.log, "{}: message rejected: hopcount exceeded", self.id);
             return Err(Trouble::TooManyHops);
         }
         let envelope = match cleanup.envelope.clean(&cleanup.routing, envelope, effects).await {
@@ -193,9 +213,6 @@ impl Intake {
                 return Err(Trouble::Expansion);
             }
         };
-        if effects.contains(&Effect::Discard) {
-            return Ok(());
-        }
         let complete = self.content.complete().await.map_err(|why| cleanup.not_kept(&self.id, why))?;
         let filter = effects.iter().rev().find_map(|effect| match effect {
             Effect::Filter(destination) => Some(destination.clone()),

@@ -111,10 +111,8 @@ mod tests {
             "Received: from client.test (client.test [IPv6:2001:db8::1])\n\
              \tby mx.example.test (Postfix) with ESMTP id ABCDEF12;\n"
         );
-        assert!(
-            received.of_user(7, &id, now).starts_with(
-                "Received: by mx.example.test (Postfix, from userid 7)\n\tid ABCDEF12; Thu, 1 Jan 1970 "
-            )
-        );
+        assert!(received.of_user(7, &id, now).starts_with(
+            "Received: by mx.example.test (Postfix, from userid 7)\n\tid ABCDEF12; Thu, 1 Jan 1970 "
+        ));
     }
 }

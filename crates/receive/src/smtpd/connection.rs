@@ -21,6 +21,8 @@ pub(crate) enum Connection {
     Plain(TcpStream),
     /// Behind a handshake.
     Secured(Box<dyn Secured>),
+    /// A handshake failed: there is nothing left to talk over.
+    Gone,
 }
 
 /// Why there is no input.
@@ -39,6 +41,7 @@ impl Connection {
             match self {
                 Connection::Plain(stream) => stream.read_buf(input).await,
                 Connection::Secured(stream) => stream.read_buf(input).await,
+                Connection::Gone => Ok(0),
             }
         };
         match timeout(limit, read).await {
@@ -68,6 +71,7 @@ impl Connection {
                     stream.write_all(output).await?;
                     stream.flush().await
                 }
+                Connection::Gone => Err(io::ErrorKind::NotConnected.into()),
             }
         };
         let written = timeout(limit, write).await;
@@ -91,6 +95,7 @@ impl Connection {
                     stream.shutdown().await?;
                     drain(&mut *stream).await
                 }
+                Connection::Gone => Ok(()),
             }
         };
         // A client that does not listen any more misses nothing.

@@ -13,7 +13,10 @@ pub(crate) async fn look_up(resolver: &Resolver, client: &mut ClientFacts, log: 
         Ok(answer) => match answer.records.into_iter().next() {
             Some(name) if is_hostname(&name) => name,
             Some(name) => {
-                maillog::warning!(log, "malformed domain name in resource data of address {address}: {name:.100}");
+                maillog::warning!(
+                    log,
+                    "malformed domain name in resource data of address {address}: {name:.100}"
+                );
                 return;
             }
             None => return,
@@ -24,7 +27,7 @@ pub(crate) async fn look_up(resolver: &Resolver, client: &mut ClientFacts, log: 
         }
     };
     client.reverse_name = name.clone();
-    let family = if address.is_ipv4() { Family::V4Only } else { Family::V6Only };
+    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
     match resolver.addresses(&name, family, HostLookup::Native, false).await {
         Ok(answer) if answer.records.contains(&address) => client.name = name,
         Ok(_) => {

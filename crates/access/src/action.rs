@@ -1,0 +1,125 @@
+//! The right-hand side of access(5) tables.
+
+use mail::{Address, Detail, Reply};
+
+use crate::asked::Effect;
+use crate::evaluation::{Evaluation, Outcome, split_status};
+use crate::list::Reader;
+
+impl Evaluation<'_> {
+    /// Carries out what a table says.
+    pub(crate) async fn act(&mut self, table: &str, value: &str) -> Outcome {
+        let value = value.trim();
+        let (word, rest) = match value.find([' ', '\t']) {
+            Some(end) => (&value[..end], value[end..].trim_start()),
+            None => (value, ""),
+        };
+        let codes = self.access.codes;
+        match word.to_ascii_uppercase().as_str() {
+            "OK" | "RELAY" => Outcome::Permit,
+            "DUNNO" => Outcome::Dunno,
+            "REJECT" => self.refuse_with(codes.map_reject, Detail(7, 1), rest),
+            "DEFER" => self.refuse_with(codes.map_defer, Detail(7, 1), rest),
+            "DEFER_IF_PERMIT" => {
+                let reply = self.deferral(rest);
+                self.defer_if_permitted(reply)
+            }
+            "DEFER_IF_REJECT" => {
+                let reply = self.deferral(rest);
+                self.defer_if_rejected(reply)
+            }
+            "HOLD" => {
+                self.note_action("hold", rest, "triggers HOLD action");
+                self.add(Effect::Hold);
+                Outcome::Dunno
+            }
+            "DISCARD" => {
+                self.note_action("discard", rest, "triggers DISCARD action");
+                self.add(Effect::Discard);
+                Outcome::Permit
+            }
+            "FILTER" if rest.contains(':') => {
+                self.note_effect("filter", "FILTER", rest);
+                self.add(Effect::Filter(rest.to_owned()));
+                Outcome::Dunno
+            }
+            "FILTER" => self.ignore(table, value, "transport:destination"),
+            "REDIRECT" | "BCC" => {
+                match Address::external(rest).ok().filter(|address| address.domain().is_some()) {
+                    Some(address) if word.eq_ignore_ascii_case("BCC") => {
+                        self.note_effect("bcc", "BCC", rest);
+                        self.add(Effect::Bcc(address));
+                        Outcome::Dunno
+                    }
+                    Some(address) => {
+                        self.note_effect("redirect", "REDIRECT", rest);
+                        self.add(Effect::Redirect(address));
+                        Outcome::Dunno
+                    }
+                    None => self.ignore(table, value, "user@domain target"),
+                }
+            }
+            "PREPEND" if rest.contains(':') => {
+                self.add(Effect::Prepend(rest.to_owned()));
+                Outcome::Dunno
+            }
+            "PREPEND" => self.ignore(table, value, "header: text argument"),
+            "WARN" => {
+                self.note("warn", rest.to_owned());
+                Outcome::Dunno
+            }
+            "INFO" => {
+                self.note("info", rest.to_owned());
+                Outcome::Dunno
+            }
+            // Numbers alone are what pop-before-smtp tables hold.
+            _ if word.bytes().all(|b| b.is_ascii_digit()) && rest.is_empty() => Outcome::Permit,
+            _ => match reply_code(word) {
+                Some(code) => self.refuse_with(code, Detail(7, 1), rest),
+                None => self.restrictions(table, value).await,
+            },
+        }
+    }
+
+    fn refuse_with(&mut self, code: u16, default: Detail, rest: &str) -> Outcome {
+        let (detail, text) = split_status(rest, default);
+        self.refuse_subject(code, detail, if text.is_empty() { "Access denied" } else { text })
+    }
+
+    fn deferral(&self, rest: &str) -> Reply {
+        let (name, class) = self.subject();
+        let (detail, text) = split_status(rest, Detail(7, 1));
+        let text = if text.is_empty() { "Service unavailable" } else { text };
+        Reply::new(self.access.codes.map_defer, detail, format!("<{name}>: {class} rejected: {text}"))
+    }
+
+    fn note_action(&mut self, word: &'static str, text: &str, default: &str) {
+        let (name, class) = self.subject();
+        let text = if text.is_empty() { default } else { text };
+        self.note(word, format!("<{name}>: {class} {text}"));
+    }
+
+    fn note_effect(&mut self, word: &'static str, action: &str, target: &str) {
+        let (name, class) = self.subject();
+        self.note(word, format!("<{name}>: {class} triggers {action} {target}"));
+    }
+
+    /// Postfix warns of an action without its argument and goes on.
+    fn ignore(&mut self, table: &str, value: &str, wanted: &str) -> Outcome {
+        self.warn(format!("access table {table} entry \"{value:.100}\" requires {wanted}"));
+        Outcome::Dunno
+    }
+
+    /// Names of restrictions and classes.
+    async fn restrictions(&mut self, table: &str, value: &str) -> Outcome {
+        let reader = Reader { classes: self.access.class_names(), tables: None };
+        let steps = reader.read(self.list, table, value);
+        self.run_steps(&steps).await
+    }
+}
+
+/// `4NN` or `5NN`.
+fn reply_code(word: &str) -> Option<u16> {
+    let refuses = word.len() == 3 && (word.starts_with('4') || word.starts_with('5'));
+    if refuses { word.parse().ok() } else { None }
+}

@@ -1,0 +1,66 @@
+//! What a session asks with, and what it gets back.
+
+use mail::{Address, ClientFacts, Reply};
+
+/// What is known at the time of a question.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The client, with HELO, TLS and authentication as far as they have come.
+    pub client: &'a ClientFacts,
+    /// MAIL FROM, once given.
+    pub sender: Option<&'a Address>,
+    /// RCPT TO, at that stage and for VRFY.
+    pub recipient: Option<&'a Address>,
+    /// The argument of ETRN.
+    pub etrn_domain: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// Nothing but the client.
+    pub fn of(client: &'a ClientFacts) -> Asked<'a> {
+        Asked { client, sender: None, recipient: None, etrn_domain: None }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// What the client hears instead of the usual reply.
+    pub refusal: Option<Reply>,
+    /// What is to be done with the message, in the order of the lists. Empty when it is refused.
+    pub effects: Vec<Effect>,
+    /// For the log, in order.
+    pub notes: Vec<Note>,
+}
+
+/// An action on the whole message (access(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// HOLD: keep it in the hold queue.
+    Hold,
+    /// DISCARD: say that it was queued, and drop it.
+    Discard,
+    /// FILTER `transport:destination`.
+    Filter(String),
+    /// REDIRECT: this recipient instead of all others.
+    Redirect(Address),
+    /// BCC: one more recipient.
+    Bcc(Address),
+    /// PREPEND: a header, without its line end.
+    Prepend(String),
+}
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Something is wrong with the configuration or a table.
+    Warning(String),
+    /// `ID: WORD: STAGE from CLIENT: TEXT; from=<> to=<> proto= helo=<>`: the word is `reject`, `reject_warning`, `hold`,
+    /// `filter`, `warn`...
+    Action {
+        /// The word.
+        word: &'static str,
+        /// The text; of a refusal the reply in one line.
+        text: String,
+    },
+}

@@ -1,0 +1,256 @@
+//! One question on its way through the lists: the steps in order, what they leave behind, and the restrictions that look
+//! at nothing.
+
+use mail::{Address, Detail, Reply, Status};
+
+use crate::asked::{Asked, Decision, Effect, Note};
+use crate::list::{List, Step, StepKind};
+use crate::lists::Access;
+use crate::restriction::{Argument, Deciding, Needs};
+
+/// Classes may name classes; deeper is taken for a circle.
+const MAX_DEPTH: usize = 100;
+
+/// What one step says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Go on with the next one.
+    Dunno,
+    /// The list is over.
+    Permit,
+    /// Everything is over.
+    Refuse(Reply),
+}
+
+/// The state of a question.
+pub(crate) struct Evaluation<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) asked: &'a Asked<'a>,
+    /// The list whose step is being taken.
+    pub(crate) list: List,
+    effects: Vec<Effect>,
+    notes: Vec<Note>,
+    /// Inside `warn_if_reject`.
+    warn_only: bool,
+    depth: usize,
+    if_permitted: Option<Reply>,
+    if_rejected: Option<Reply>,
+    /// reject_unlisted_recipient has had its say.
+    pub(crate) recipient_looked_up: bool,
+}
+
+impl<'a> Evaluation<'a> {
+    pub(crate) fn new(access: &'a Access, asked: &'a Asked<'a>) -> Evaluation<'a> {
+        Evaluation {
+            access,
+            asked,
+            list: List::Client,
+            effects: Vec::new(),
+            notes: Vec::new(),
+            warn_only: false,
+            depth: 0,
+            if_permitted: None,
+            if_rejected: None,
+            recipient_looked_up: false,
+        }
+    }
+
+    /// Goes through one list. `Err` is a refusal.
+    pub(crate) async fn run_list(&mut self, list: List) -> Result<bool, Reply> {
+        let access = self.access;
+        self.list = list;
+        match self.run_steps(access.steps(list)).await {
+            Outcome::Dunno => Ok(false),
+            Outcome::Permit => Ok(true),
+            Outcome::Refuse(reply) => Err(reply),
+        }
+    }
+
+    /// The end of all lists.
+    pub(crate) fn decide(mut self, refusal: Option<Reply>) -> Decision {
+        let refusal = refusal.or_else(|| self.if_permitted.take());
+        if let Some(reply) = &refusal {
+            self.notes.push(Note::Action { word: "reject", text: reply.to_string() });
+            self.effects.clear();
+        }
+        Decision { refusal, effects: self.effects, notes: self.notes }
+    }
+
+    /// Boxed because classes and tables lead here again.
+    pub(crate) fn run_steps<'s>(&'s mut self, steps: &'s [Step]) -> Deciding<'s> {
+        Box::pin(async move {
+            if self.depth >= MAX_DEPTH {
+                return self.misconfigured("restriction classes nested too deeply");
+            }
+            self.depth += 1;
+            let mut outcome = Outcome::Dunno;
+            for step in steps {
+                let outer = self.warn_only;
+                self.warn_only |= step.warn_only;
+                outcome = self.run_step(&step.kind).await;
+                self.warn_only = outer;
+                if outcome != Outcome::Dunno {
+                    break;
+                }
+            }
+            self.depth -= 1;
+            outcome
+        })
+    }
+
+    async fn run_step(&mut self, kind: &StepKind) -> Outcome {
+        match kind {
+            StepKind::Run(restriction, argument) => {
+                if !self.knows(restriction.needs) {
+                    return Outcome::Dunno;
+                }
+                match restriction.run {
+                    Some(run) => run(self, argument).await,
+                    None => {
+                        self.misconfigured(&format!("the restriction {} is not built yet", restriction.name))
+                    }
+                }
+            }
+            StepKind::Class(name) => {
+                let access = self.access;
+                self.run_steps(access.class(name)).await
+            }
+            StepKind::Broken(text) => self.misconfigured(text),
+        }
+    }
+
+    fn knows(&self, needs: Needs) -> bool {
+        match needs {
+            Needs::Nothing => true,
+            Needs::Helo => self.asked.client.helo.is_some(),
+            Needs::Sender => self.asked.sender.is_some(),
+            Needs::Recipient => self.asked.recipient.is_some(),
+            Needs::Etrn => self.asked.etrn_domain.is_some(),
+        }
+    }
+
+    // ---- what restrictions say
+
+    /// A refusal with a text, which `warn_if_reject` turns into a line of the log and `defer_if_reject` into a 4xx.
+    pub(crate) fn refuse(&mut self, code: u16, detail: Detail, text: String) -> Outcome {
+        let reply = Reply::new(code, detail, text);
+        if self.warn_only {
+            self.notes.push(Note::Action { word: "reject_warning", text: reply.to_string() });
+            return Outcome::Dunno;
+        }
+        match self.if_rejected.take() {
+            Some(softer) if reply.code >= 500 => Outcome::Refuse(softer),
+            _ => Outcome::Refuse(reply),
+        }
+    }
+
+    /// `<NAME>: CLASS rejected: TEXT`, with what this list is about.
+    pub(crate) fn refuse_subject(&mut self, code: u16, detail: Detail, text: &str) -> Outcome {
+        let (name, class) = self.subject();
+        self.refuse(code, detail, format!("<{name}>: {class} rejected: {text}"))
+    }
+
+    /// 451: the configuration can not be carried out.
+    pub(crate) fn misconfigured(&mut self, why: &str) -> Outcome {
+        self.warn(why.to_owned());
+        self.refuse(451, Detail(3, 5), "Server configuration error".into())
+    }
+
+    /// 451: a table could not be asked.
+    pub(crate) fn lookup_failed(&mut self, why: String) -> Outcome {
+        self.warn(why);
+        let (name, _) = self.subject();
+        self.refuse(451, Detail(3, 0), format!("<{name}>: Temporary lookup failure"))
+    }
+
+    /// Refuses with this 4xx unless something else refuses first.
+    pub(crate) fn defer_if_permitted(&mut self, reply: Reply) -> Outcome {
+        if self.warn_only {
+            self.notes.push(Note::Action { word: "reject_warning", text: reply.to_string() });
+        } else if self.if_permitted.is_none() {
+            self.if_permitted = Some(reply);
+        }
+        Outcome::Dunno
+    }
+
+    pub(crate) fn defer_if_rejected(&mut self, reply: Reply) -> Outcome {
+        if self.if_rejected.is_none() {
+            self.if_rejected = Some(reply);
+        }
+        Outcome::Dunno
+    }
+
+    pub(crate) fn warn(&mut self, text: String) {
+        self.notes.push(Note::Warning(text));
+    }
+
+    pub(crate) fn note(&mut self, word: &'static str, text: String) {
+        self.notes.push(Note::Action { word, text });
+    }
+
+    pub(crate) fn add(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// DISCARD was said: nobody gets the message, so nobody has to be known.
+    pub(crate) fn discards(&self) -> bool {
+        self.effects.contains(&Effect::Discard)
+    }
+
+    /// What the list in hand is about, as it stands in replies: a name and its kind.
+    pub(crate) fn subject(&self) -> (String, &'static str) {
+        let asked = self.asked;
+        let address = |address: Option<&Address>| {
+            address.map(|address| address.as_str().to_owned()).unwrap_or_default()
+        };
+        match self.list {
+            List::Client | List::HeaderRewrite => (asked.client.name_address(), "Client host"),
+            List::Helo => (asked.client.helo.clone().unwrap_or_default(), "Helo command"),
+            List::Sender => (address(asked.sender), "Sender address"),
+            List::Relay | List::Recipient => (address(asked.recipient), "Recipient address"),
+            List::Data => ("DATA".into(), "Data command"),
+            List::EndOfData => ("END-OF-MESSAGE".into(), "End-of-data"),
+            List::Etrn => (asked.etrn_domain.unwrap_or_default().to_owned(), "Etrn command"),
+        }
+    }
+}
+
+/// A status of a table's text, in the class of the code that goes with it, and the rest of the text.
+pub(crate) fn split_status(text: &str, default: Detail) -> (Detail, &str) {
+    match Status::split_from(text) {
+        Some((status, rest)) => (status.detail, rest),
+        None => (default, text),
+    }
+}
+
+// ---- restrictions that look at nothing
+
+pub(crate) fn permit<'a>(_: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    Box::pin(async { Outcome::Permit })
+}
+
+pub(crate) fn reject<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    let code = evaluation.access.codes.reject;
+    Box::pin(async move { evaluation.refuse_subject(code, Detail(7, 1), "Access denied") })
+}
+
+pub(crate) fn defer<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    let code = evaluation.access.codes.defer;
+    Box::pin(async move { evaluation.refuse_subject(code, Detail(3, 2), "Try again later") })
+}
+
+fn try_again(evaluation: &Evaluation<'_>) -> Reply {
+    let (name, class) = evaluation.subject();
+    Reply::new(450, Detail(3, 2), format!("<{name}>: {class} rejected: defer_if_permit requested"))
+}
+
+pub(crate) fn defer_if_permit<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    let reply = try_again(evaluation);
+    Box::pin(async move { evaluation.defer_if_permitted(reply) })
+}
+
+pub(crate) fn defer_if_reject<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    let (name, class) = evaluation.subject();
+    let text = format!("<{name}>: {class} rejected: defer_if_reject requested");
+    Box::pin(async move { evaluation.defer_if_rejected(Reply::new(450, Detail(3, 2), text)) })
+}

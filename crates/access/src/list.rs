@@ -1,0 +1,161 @@
+//! One restriction list as it is written, turned into steps.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tables::{Flags, Maps, Tables};
+
+use crate::restriction::{self, Argument, Restriction, Takes, WARN_IF_REJECT};
+
+/// The lists, by the stage they belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum List {
+    Client,
+    Helo,
+    Sender,
+    Relay,
+    Recipient,
+    Data,
+    EndOfData,
+    Etrn,
+    /// `local_header_rewrite_clients`.
+    HeaderRewrite,
+}
+
+impl List {
+    /// What a bare `type:table` stands for.
+    fn access_check(self) -> &'static str {
+        match self {
+            List::Client => "check_client_access",
+            List::Helo => "check_helo_access",
+            List::Sender => "check_sender_access",
+            List::Relay | List::Recipient => "check_recipient_access",
+            List::Data | List::EndOfData => "check_client_access",
+            List::Etrn => "check_etrn_access",
+            List::HeaderRewrite => "check_address_map",
+        }
+    }
+}
+
+/// One step of a list.
+#[derive(Clone)]
+pub(crate) struct Step {
+    /// `warn_if_reject` stands before it.
+    pub(crate) warn_only: bool,
+    pub(crate) kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Clone)]
+pub(crate) enum StepKind {
+    /// One of the table.
+    Run(&'static Restriction, Argument),
+    /// The list of that name in `smtpd_restriction_classes`.
+    Class(String),
+    /// What can not be used; the text is the warning.
+    Broken(String),
+}
+
+/// Reads lists.
+pub(crate) struct Reader<'a> {
+    /// The names in `smtpd_restriction_classes`.
+    pub(crate) classes: &'a HashSet<String>,
+    /// Opens tables; `None` inside the result of a table, where none may be named.
+    pub(crate) tables: Option<&'a Tables>,
+}
+
+impl Reader<'_> {
+    /// Reads one list.
+    pub(crate) fn read(&self, list: List, parameter: &str, text: &str) -> Vec<Step> {
+        let mut words = config::list::split(text).into_iter();
+        let mut steps = Vec::new();
+        let mut warn_only = false;
+        while let Some(word) = words.next() {
+            if word.eq_ignore_ascii_case(WARN_IF_REJECT) {
+                warn_only = true;
+                continue;
+            }
+            let kind = self.step(list, parameter, word, &mut words);
+            steps.push(Step { warn_only: std::mem::take(&mut warn_only), kind });
+        }
+        if warn_only {
+            let text = format!("{parameter}: nothing follows {WARN_IF_REJECT}");
+            steps.push(Step { warn_only: false, kind: StepKind::Broken(text) });
+        }
+        steps
+    }
+
+    fn step<'a>(
+        &self,
+        list: List,
+        parameter: &str,
+        word: &str,
+        words: &mut impl Iterator<Item = &'a str>,
+    ) -> StepKind {
+        if self.classes.contains(word) {
+            return StepKind::Class(word.to_owned());
+        }
+        let Some(restriction) = restriction::find(word) else {
+            let is_table = word.contains(':') && !word.starts_with('/');
+            return match restriction::find(list.access_check()) {
+                Some(check) if is_table => self.with_table(check, parameter, word),
+                _ => StepKind::Broken(format!("unknown smtpd restriction: \"{word}\"")),
+            };
+        };
+        if restriction.takes == Takes::Nothing {
+            return StepKind::Run(restriction, Argument::Nothing);
+        }
+        let Some(argument) = words.next() else {
+            return StepKind::Broken(format!("restriction {word} requires an argument"));
+        };
+        match restriction.takes {
+            Takes::Table if !argument.contains(':') => StepKind::Broken(format!(
+                "restriction {word} requires a type:table argument, not \"{argument}\""
+            )),
+            Takes::Table => self.with_table(restriction, parameter, argument),
+            // No restriction that is built yet looks at its word.
+            _ => StepKind::Run(restriction, Argument::Nothing),
+        }
+    }
+
+    fn with_table(&self, restriction: &'static Restriction, parameter: &str, table: &str) -> StepKind {
+        match self.tables {
+            Some(tables) => {
+                let maps = Maps::open(tables, parameter, table, Flags::default());
+                StepKind::Run(restriction, Argument::Table(Arc::new(maps)))
+            }
+            None => StepKind::Broken(format!(
+                "access table result names a table: \"{table}\"; use a restriction class"
+            )),
+        }
+    }
+}
+
+/// What is wrong with a list in a way that can be seen at start: steps that nothing reaches, and those that will answer 451.
+pub(crate) fn warnings(parameter: &str, steps: &[Step]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut end: Option<&str> = None;
+    for step in steps {
+        let name = match &step.kind {
+            StepKind::Run(restriction, _) => restriction.name,
+            StepKind::Class(name) => name,
+            StepKind::Broken(text) => {
+                found.push(format!("{parameter}: {text}"));
+                continue;
+            }
+        };
+        if let Some(end) = end {
+            found.push(format!("restriction `{name}' after `{end}' is ignored"));
+        }
+        if let StepKind::Run(Restriction { run: None, .. }, _) = &step.kind {
+            found.push(format!(
+                "{parameter}: {name} is not built yet: where it would decide, clients hear \"451 4.3.5 Server \
+                 configuration error\""
+            ));
+        }
+        if matches!(name, "permit" | "reject" | "defer") && !step.warn_only {
+            end = Some(name);
+        }
+    }
+    found
+}

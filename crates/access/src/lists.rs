@@ -1,0 +1,286 @@
+//! The lists of one service: opened once, asked at each stage of a session.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use config::{HostFacts, Settings, params};
+use dns::Resolver;
+use route::{Role, Routing};
+use tables::domain_search::ParentStyle;
+use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
+
+use crate::address;
+use crate::asked::{Asked, Decision};
+use crate::evaluation::{Evaluation, Outcome};
+use crate::list::{self, List, Reader, Step, StepKind};
+
+/// Restriction lists and what they are evaluated with.
+pub struct Access {
+    lists: HashMap<List, Vec<Step>>,
+    classes: HashMap<String, Vec<Step>>,
+    class_names: HashSet<String>,
+    delay_reject: bool,
+    relay_first: bool,
+    unlisted_recipient: bool,
+    unlisted_sender: bool,
+    pub(crate) routing: Arc<Routing>,
+    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) mynetworks: MatchList,
+    pub(crate) own_addresses: Vec<IpAddr>,
+    pub(crate) relay_clientcerts: Maps,
+    pub(crate) parent_style: ParentStyle,
+    pub(crate) null_key: String,
+    pub(crate) allow_untrusted_routing: bool,
+    pub(crate) codes: Codes,
+}
+
+/// Reply codes, by the parameters that set them.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes {
+    pub(crate) reject: u16,
+    pub(crate) defer: u16,
+    pub(crate) map_reject: u16,
+    pub(crate) map_defer: u16,
+    pub(crate) plaintext: u16,
+    pub(crate) unknown_client: u16,
+    pub(crate) invalid_hostname: u16,
+    pub(crate) non_fqdn: u16,
+    pub(crate) unknown_hostname: u16,
+    pub(crate) unknown_address: u16,
+    pub(crate) relay_domains: u16,
+}
+
+/// One of these must be there, or everybody could send mail to everybody.
+const RELAY_PREVENTING: [&str; 6] = [
+    "reject_unauth_destination",
+    "defer_unauth_destination",
+    "reject",
+    "defer",
+    "defer_if_permit",
+    "check_relay_domains",
+];
+
+impl Access {
+    /// Reads the lists. The texts are warnings for the log; the error is fatal for the service.
+    pub fn open(
+        settings: &Settings,
+        tables: &Tables,
+        host: &HostFacts,
+        routing: Arc<Routing>,
+        resolver: Arc<Resolver>,
+    ) -> Result<(Access, Vec<String>), String> {
+        let class_names: HashSet<String> =
+            config::list::split(settings.get(params::smtpd_restriction_classes))
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+        let reader = Reader { classes: &class_names, tables: Some(tables) };
+        let mut warnings = Vec::new();
+        let mut classes = HashMap::new();
+        for name in &class_names {
+            let text = settings.text_of(name).ok_or_else(|| {
+                format!("restriction class `{name}' needs a definition: set {name} = ... in main.cf")
+            })?;
+            let steps = reader.read(List::Recipient, name, text);
+            warnings.extend(list::warnings(name, &steps));
+            classes.insert(name.clone(), steps);
+        }
+        let mut lists = HashMap::new();
+        for (list, parameter) in [
+            (List::Client, params::smtpd_client_restrictions),
+            (List::Helo, params::smtpd_helo_restrictions),
+            (List::Sender, params::smtpd_sender_restrictions),
+            (List::Relay, params::smtpd_relay_restrictions),
+            (List::Recipient, params::smtpd_recipient_restrictions),
+            (List::Data, params::smtpd_data_restrictions),
+            (List::EndOfData, params::smtpd_end_of_data_restrictions),
+            (List::Etrn, params::smtpd_etrn_restrictions),
+            (List::HeaderRewrite, params::local_header_rewrite_clients),
+        ] {
+            let steps = reader.read(list, parameter.name(), settings.get(parameter));
+            warnings.extend(list::warnings(parameter.name(), &steps));
+            lists.insert(list, steps);
+        }
+        let code = |value: i64| u16::try_from(value).unwrap_or(550);
+        let parents = settings.get(params::parent_domain_matches_subdomains);
+        let own = host
+            .own_addresses(settings.get(params::inet_interfaces), settings.get(params::inet_protocols))
+            .into_iter()
+            .map(|(address, _)| address);
+        let access = Access {
+            lists,
+            classes,
+            class_names,
+            delay_reject: settings.get(params::smtpd_delay_reject),
+            relay_first: settings.get(params::smtpd_relay_before_recipient_restrictions),
+            unlisted_recipient: settings.get(params::smtpd_reject_unlisted_recipient),
+            unlisted_sender: settings.get(params::smtpd_reject_unlisted_sender),
+            routing,
+            resolver,
+            mynetworks: MatchList::open(
+                tables,
+                "mynetworks",
+                settings.get(params::mynetworks),
+                MatchStyle::HostsAndAddresses(ParentStyle::of("mynetworks", parents)),
+            ),
+            own_addresses: own.collect(),
+            relay_clientcerts: Maps::open(
+                tables,
+                "relay_clientcerts",
+                settings.get(params::relay_clientcerts),
+                Flags::default(),
+            ),
+            parent_style: ParentStyle::of("smtpd_access_maps", parents),
+            null_key: settings.get(params::smtpd_null_access_lookup_key).to_owned(),
+            allow_untrusted_routing: settings.get(params::allow_untrusted_routing),
+            codes: Codes {
+                reject: code(settings.get(params::reject_code)),
+                defer: code(settings.get(params::defer_code)),
+                map_reject: code(settings.get(params::access_map_reject_code)),
+                map_defer: code(settings.get(params::access_map_defer_code)),
+                plaintext: code(settings.get(params::plaintext_reject_code)),
+                unknown_client: code(settings.get(params::unknown_client_reject_code)),
+                invalid_hostname: code(settings.get(params::invalid_hostname_reject_code)),
+                non_fqdn: code(settings.get(params::non_fqdn_reject_code)),
+                unknown_hostname: code(settings.get(params::unknown_hostname_reject_code)),
+                unknown_address: code(settings.get(params::unknown_address_reject_code)),
+                relay_domains: code(settings.get(params::relay_domains_reject_code)),
+            },
+        };
+        if !access.prevents_relaying(access.steps(List::Relay), 0)
+            && !access.prevents_relaying(access.steps(List::Recipient), 0)
+        {
+            return Err(format!(
+                "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working \
+                 instance of: {}",
+                RELAY_PREVENTING.join(", ").replacen(", check_relay", " or check_relay", 1)
+            ));
+        }
+        Ok((access, warnings))
+    }
+
+    pub(crate) fn steps(&self, list: List) -> &[Step] {
+        self.lists.get(&list).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn class(&self, name: &str) -> &[Step] {
+        self.classes.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn class_names(&self) -> &HashSet<String> {
+        &self.class_names
+    }
+
+    fn prevents_relaying(&self, steps: &[Step], depth: usize) -> bool {
+        steps.iter().filter(|step| !step.warn_only).any(|step| match &step.kind {
+            StepKind::Run(restriction, _) => RELAY_PREVENTING.contains(&restriction.name),
+            StepKind::Class(name) => depth < 100 && self.prevents_relaying(self.class(name), depth + 1),
+            StepKind::Broken(_) => false,
+        })
+    }
+
+    // ---- the stages
+
+    /// Before the greeting.
+    pub async fn connect(&self, asked: &Asked<'_>) -> Decision {
+        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Client]).await }
+    }
+
+    /// At HELO and EHLO; the client's facts hold the name already.
+    pub async fn helo(&self, asked: &Asked<'_>) -> Decision {
+        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Helo]).await }
+    }
+
+    /// At MAIL FROM.
+    pub async fn mail(&self, asked: &Asked<'_>) -> Decision {
+        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Sender]).await }
+    }
+
+    /// At RCPT TO, and for VRFY.
+    pub async fn rcpt(&self, asked: &Asked<'_>) -> Decision {
+        let (relay, recipient) = (List::Relay, List::Recipient);
+        let last = if self.relay_first { [relay, recipient] } else { [recipient, relay] };
+        let first = self.delayed(asked);
+        let lists: Vec<List> = first.into_iter().chain(last).collect();
+        let mut evaluation = Evaluation::new(self, asked);
+        let mut refusal = run_all(&mut evaluation, &lists).await;
+        if refusal.is_none()
+            && self.unlisted_recipient
+            && !evaluation.recipient_looked_up
+            && !evaluation.discards()
+        {
+            refusal = refused(address::reject_unlisted(&mut evaluation, Role::Recipient).await);
+        }
+        if refusal.is_none() && self.unlisted_sender {
+            refusal = refused(address::reject_unlisted(&mut evaluation, Role::Sender).await);
+        }
+        evaluation.decide(refusal)
+    }
+
+    /// At DATA and the first BDAT.
+    pub async fn data(&self, asked: &Asked<'_>) -> Decision {
+        self.ask(asked, &[List::Data]).await
+    }
+
+    /// Behind the content.
+    pub async fn end_of_data(&self, asked: &Asked<'_>) -> Decision {
+        self.ask(asked, &[List::EndOfData]).await
+    }
+
+    /// At ETRN.
+    pub async fn etrn(&self, asked: &Asked<'_>) -> Decision {
+        let mut lists: Vec<List> = self.delayed(asked);
+        lists.retain(|list| *list != List::Sender);
+        lists.push(List::Etrn);
+        self.ask(asked, &lists).await
+    }
+
+    /// Are the client's headers rewritten like our own (`local_header_rewrite_clients`)? Lines for the log when that can
+    /// not be known; then they are not.
+    pub async fn rewrites_headers_of(&self, asked: &Asked<'_>) -> (bool, Decision) {
+        let mut evaluation = Evaluation::new(self, asked);
+        let permitted = evaluation.run_list(List::HeaderRewrite).await == Ok(true);
+        (permitted, evaluation.decide(None))
+    }
+
+    /// The lists that smtpd_delay_reject has kept for later.
+    fn delayed(&self, asked: &Asked<'_>) -> Vec<List> {
+        let mut lists = Vec::new();
+        if self.delay_reject {
+            lists.push(List::Client);
+            if asked.client.helo.is_some() {
+                lists.push(List::Helo);
+            }
+            if asked.sender.is_some() {
+                lists.push(List::Sender);
+            }
+        }
+        lists
+    }
+
+    async fn ask(&self, asked: &Asked<'_>, lists: &[List]) -> Decision {
+        if lists.iter().all(|list| self.steps(*list).is_empty()) {
+            return Decision::default();
+        }
+        let mut evaluation = Evaluation::new(self, asked);
+        let refusal = run_all(&mut evaluation, lists).await;
+        evaluation.decide(refusal)
+    }
+}
+
+async fn run_all(evaluation: &mut Evaluation<'_>, lists: &[List]) -> Option<mail::Reply> {
+    for list in lists {
+        if let Err(reply) = evaluation.run_list(*list).await {
+            return Some(reply);
+        }
+    }
+    None
+}
+
+fn refused(outcome: Outcome) -> Option<mail::Reply> {
+    match outcome {
+        Outcome::Refuse(reply) => Some(reply),
+        Outcome::Dunno | Outcome::Permit => None,
+    }
+}

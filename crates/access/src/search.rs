@@ -1,0 +1,212 @@
+//! Restrictions that look something up in a table of access(5), and the order of keys.
+
+use std::net::IpAddr;
+
+use mail::Address;
+use route::Context;
+use tables::address_search::{self, Order};
+use tables::{Key, Lookup, Maps, domain_search};
+
+use crate::evaluation::{Evaluation, Outcome};
+use crate::restriction::{Argument, Deciding};
+
+/// What was found: the key and the table's word, or the reason of a failure.
+type Found = Result<Option<String>, String>;
+
+/// A host name and its parents.
+async fn find_domain(evaluation: &Evaluation<'_>, maps: &Maps, name: &str) -> Found {
+    let name = name.to_lowercase();
+    for (at, key) in domain_search::keys(&name, evaluation.access.parent_style).enumerate() {
+        let kind = if at == 0 { Key::Full } else { Key::Partial };
+        if let Some(value) = maps.find(key, kind).await.into_result()? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
+/// An address and the networks that it is in, by cutting off its last part: `192.0.2.1`, `192.0.2`, `192.0`, `192`.
+async fn find_address(maps: &Maps, address: IpAddr) -> Found {
+    let text = address.to_canonical().to_string();
+    let separator = if text.contains(':') { ':' } else { '.' };
+    let mut key = text.as_str();
+    let mut kind = Key::Full;
+    loop {
+        if let Some(value) = maps.find(key, kind).await.into_result()? {
+            return Ok(Some(value));
+        }
+        kind = Key::Partial;
+        match key.rfind(separator) {
+            Some(end) if end > 0 => key = key[..end].trim_end_matches(separator),
+            _ => return Ok(None),
+        }
+        if key.is_empty() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Carries out what was found.
+async fn apply(evaluation: &mut Evaluation<'_>, maps: &Maps, found: Found) -> Outcome {
+    match found {
+        Ok(None) => Outcome::Dunno,
+        Ok(Some(value)) => {
+            let table = maps.iter().next().map(|map| map.spec().to_owned()).unwrap_or_default();
+            evaluation.act(&table, &value).await
+        }
+        Err(why) => evaluation.lookup_failed(why),
+    }
+}
+
+fn table(argument: &Argument) -> Option<&Maps> {
+    match argument {
+        Argument::Table(maps) => Some(maps),
+        Argument::Nothing => None,
+    }
+}
+
+pub(crate) fn check_client_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let Some(maps) = table(argument) else { return Outcome::Dunno };
+        let client = evaluation.asked.client;
+        let mut found = find_domain(evaluation, maps, &client.name).await;
+        if found == Ok(None)
+            && let Some(address) = client.address
+        {
+            found = find_address(maps, address).await;
+        }
+        apply(evaluation, maps, found).await
+    })
+}
+
+/// For `local_header_rewrite_clients`: the address is in the table, whatever the table says of it.
+pub(crate) fn check_address_map<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let (Some(maps), Some(address)) = (table(argument), evaluation.asked.client.address) else {
+            return Outcome::Dunno;
+        };
+        match maps.find(&address.to_string(), Key::Full).await {
+            Lookup::Found(_) => Outcome::Permit,
+            Lookup::Absent => Outcome::Dunno,
+            Lookup::Failed(why) => evaluation.lookup_failed(why),
+        }
+    })
+}
+
+pub(crate) fn check_reverse_client_hostname_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let Some(maps) = table(argument) else { return Outcome::Dunno };
+        let found = find_domain(evaluation, maps, &evaluation.asked.client.reverse_name).await;
+        apply(evaluation, maps, found).await
+    })
+}
+
+pub(crate) fn check_ccert_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let Some(maps) = table(argument) else { return Outcome::Dunno };
+        let peer = evaluation.asked.client.tls.as_ref().and_then(|tls| tls.peer.as_ref());
+        let mut found = Ok(None);
+        for key in peer.iter().flat_map(|peer| [&peer.fingerprint, &peer.pubkey_fingerprint]) {
+            if found == Ok(None) {
+                found = maps.find(key, Key::Full).await.into_result();
+            }
+        }
+        apply(evaluation, maps, found).await
+    })
+}
+
+pub(crate) fn check_sasl_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let (Some(maps), Some(sasl)) = (table(argument), &evaluation.asked.client.sasl) else {
+            return Outcome::Dunno;
+        };
+        let found = maps.find(&sasl.username, Key::Full).await.into_result();
+        apply(evaluation, maps, found).await
+    })
+}
+
+pub(crate) fn check_helo_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let (Some(maps), Some(helo)) = (table(argument), &evaluation.asked.client.helo) else {
+            return Outcome::Dunno;
+        };
+        let found = find_domain(evaluation, maps, helo).await;
+        apply(evaluation, maps, found).await
+    })
+}
+
+pub(crate) fn check_etrn_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let (Some(maps), Some(domain)) = (table(argument), evaluation.asked.etrn_domain) else {
+            return Outcome::Dunno;
+        };
+        let found = find_domain(evaluation, maps, domain).await;
+        apply(evaluation, maps, found).await
+    })
+}
+
+pub(crate) fn check_sender_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(check_mail_access(evaluation, argument, evaluation_sender))
+}
+
+pub(crate) fn check_recipient_access<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    argument: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(check_mail_access(evaluation, argument, evaluation_recipient))
+}
+
+fn evaluation_sender(evaluation: &Evaluation<'_>) -> Option<Address> {
+    evaluation.asked.sender.cloned()
+}
+
+fn evaluation_recipient(evaluation: &Evaluation<'_>) -> Option<Address> {
+    evaluation.asked.recipient.cloned()
+}
+
+async fn check_mail_access(
+    evaluation: &mut Evaluation<'_>,
+    argument: &Argument,
+    address: fn(&Evaluation<'_>) -> Option<Address>,
+) -> Outcome {
+    let (Some(maps), Some(address)) = (table(argument), address(evaluation)) else { return Outcome::Dunno };
+    let access = evaluation.access;
+    let found = if address.is_null() {
+        maps.find(&access.null_key, Key::Full).await.into_result()
+    } else {
+        let standard = access.routing.rewrite(Context::Local, &address);
+        let context = address_search::Context {
+            delimiters: access.routing.recipient_delimiter(),
+            domain_is_local: false,
+        };
+        let order = Order::access(access.parent_style);
+        address_search::find(maps, &standard, order, context)
+            .await
+            .map(|found| found.map(|found| found.value))
+    };
+    apply(evaluation, maps, found).await
+}

@@ -1,0 +1,278 @@
+//! One smtpd service of master.cf: everything that its sessions share.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
+
+use access::Access;
+use config::{Configuration, Settings, params};
+use dns::Resolver;
+use maillog::Log;
+use route::Routing;
+use smtp::decode::BareNewline;
+use smtp::server::{CommandList, EhloKeywords, Options, TlsOffer};
+use tables::domain_search::ParentStyle;
+use tables::{MatchList, MatchStyle, Tables};
+use tls::ServerLevel;
+use tls::server::Server;
+use tokio::sync::Semaphore;
+
+use crate::cleanup::Cleanup;
+use crate::prepare::cleanup_of;
+
+/// A service, ready for sessions.
+pub(crate) struct Service {
+    /// Its line in master.cf, which names it to master.
+    pub(crate) line: u32,
+    /// Its name in master.cf.
+    pub(crate) name: String,
+    /// Lines of smtpd.
+    pub(crate) log: Log,
+    /// `myhostname`.
+    pub(crate) hostname: String,
+    /// For clients whose bare line feeds are told apart, and for those in smtpd_forbid_bare_newline_exclusions.
+    options: [Arc<Options>; 2],
+    bare_newline_exclusions: MatchList,
+    /// The handshake comes before the greeting.
+    pub(crate) wrapper: bool,
+    /// `None`: TLS is off, or can not be used; the reason was logged.
+    pub(crate) tls: Option<Server>,
+    pub(crate) access: Access,
+    pub(crate) cleanup: Arc<Cleanup>,
+    /// `smtpd_timeout`.
+    pub(crate) timeout: Duration,
+    /// `smtpd_error_sleep_time`.
+    pub(crate) error_sleep: Duration,
+    /// `smtpd_peername_lookup`.
+    pub(crate) peername_lookup: bool,
+    pub(crate) limits: ClientLimits,
+    pub(crate) room: Room,
+    fast_flush_domains: MatchList,
+    /// `maxproc`: one permit for each session.
+    pub(crate) sessions: Arc<Semaphore>,
+}
+
+/// Limits of one client over its sessions; 0 is none.
+pub(crate) struct ClientLimits {
+    pub(crate) connections: u32,
+    pub(crate) connection_rate: u32,
+    pub(crate) message_rate: u32,
+    pub(crate) recipient_rate: u32,
+    pub(crate) new_tls_rate: u32,
+    exceptions: MatchList,
+}
+
+/// How much room the queue's file system must have.
+pub(crate) struct Room {
+    directory: PathBuf,
+    /// `queue_minfree`, or one and a half of the largest message where that is more; in bytes.
+    least: u64,
+}
+
+/// What all services share.
+pub(crate) struct Shared<'a> {
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) log: &'a Log,
+    pub(crate) resolver: &'a Arc<Resolver>,
+}
+
+impl Service {
+    /// Reads settings, keys and tables. The error is fatal for this service only.
+    pub(crate) fn open(shared: &Shared<'_>, service: &config::master_cf::Service) -> Result<Service, String> {
+        let configuration = shared.configuration;
+        let settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
+        let syslog_name = settings.get(params::syslog_name);
+        let log = shared.log.service(syslog_name, "smtpd");
+        let tables = tables(&log);
+        let (level, notices) = ServerLevel::of(&settings)?;
+        for tls::Notice(text) in notices {
+            maillog::warning!(log, "{text}");
+        }
+        let tls = open_tls(&settings, level, &service.name, &log);
+        let routing = Arc::new(Routing::new(&settings, &tables, configuration.host()));
+        let (access, warnings) = Access::open(
+            &settings,
+            &tables,
+            configuration.host(),
+            Arc::clone(&routing),
+            Arc::clone(shared.resolver),
+        )?;
+        for text in warnings {
+            maillog::warning!(log, "{text}");
+        }
+        let cleanup = Arc::new(cleanup_of(&settings, routing, shared.log.service(syslog_name, "cleanup")));
+        let parents = settings.get(params::parent_domain_matches_subdomains);
+        let hosts = |parameter: config::param::Param<config::param::kind::Text>| {
+            let style = MatchStyle::HostsAndAddresses(ParentStyle::of(parameter.name(), parents));
+            MatchList::open(&tables, parameter.name(), settings.get(parameter), style)
+        };
+        let strict = options(&settings, level, tls.is_some(), &tables);
+        let lenient = Options { bare_newline: BareNewline::No, ..strict.clone() };
+        let limit = |value: i64| u32::try_from(value).unwrap_or(0);
+        let maxproc = service.maxproc.unwrap_or_else(|| limit(settings.get(params::default_process_limit)));
+        let sessions = if maxproc == 0 { Semaphore::MAX_PERMITS } else { maxproc as usize };
+        Ok(Service {
+            line: u32::try_from(service.line).unwrap_or(u32::MAX),
+            name: service.name.clone(),
+            hostname: settings.get(params::myhostname).to_owned(),
+            options: [Arc::new(strict), Arc::new(lenient)],
+            bare_newline_exclusions: hosts(params::smtpd_forbid_bare_newline_exclusions),
+            wrapper: level == ServerLevel::Wrapper,
+            tls,
+            access,
+            cleanup,
+            timeout: settings.get(params::smtpd_timeout),
+            error_sleep: settings.get(params::smtpd_error_sleep_time),
+            peername_lookup: settings.get(params::smtpd_peername_lookup),
+            limits: ClientLimits {
+                connections: limit(settings.get(params::smtpd_client_connection_count_limit)),
+                connection_rate: limit(settings.get(params::smtpd_client_connection_rate_limit)),
+                message_rate: limit(settings.get(params::smtpd_client_message_rate_limit)),
+                recipient_rate: limit(settings.get(params::smtpd_client_recipient_rate_limit)),
+                new_tls_rate: limit(settings.get(params::smtpd_client_new_tls_session_rate_limit)),
+                exceptions: hosts(params::smtpd_client_event_limit_exceptions),
+            },
+            room: Room::read(&settings),
+            fast_flush_domains: MatchList::open(
+                &tables,
+                "fast_flush_domains",
+                settings.get(params::fast_flush_domains),
+                MatchStyle::Domains(ParentStyle::of("fast_flush_domains", parents)),
+            ),
+            sessions: Arc::new(Semaphore::new(sessions)),
+            log,
+        })
+    }
+
+    /// The session's settings for one client.
+    pub(crate) async fn options_for(&self, name: &str, address: IpAddr) -> Arc<Options> {
+        let [strict, lenient] = &self.options;
+        if !strict.bare_newline.detects() {
+            return Arc::clone(strict);
+        }
+        match self.bare_newline_exclusions.matches_host(name, Some(address)).await {
+            Ok(true) => Arc::clone(lenient),
+            Ok(false) => Arc::clone(strict),
+            Err(why) => {
+                maillog::warning!(self.log, "{why}");
+                Arc::clone(strict)
+            }
+        }
+    }
+
+    /// May ETRN be used for the domain? The error is for the log.
+    pub(crate) async fn flushes(&self, domain: &str) -> Result<bool, String> {
+        self.fast_flush_domains.matches(domain).await
+    }
+}
+
+impl ClientLimits {
+    /// Is the client free of limits? Who can not be looked up is not.
+    pub(crate) async fn excepts(&self, name: &str, address: IpAddr) -> bool {
+        self.exceptions.matches_host(name, Some(address)).await.unwrap_or(false)
+    }
+}
+
+impl Room {
+    fn read(settings: &Settings) -> Room {
+        let minfree = settings.get(params::queue_minfree).unsigned_abs();
+        let largest = settings.get(params::message_size_limit).unsigned_abs();
+        Room { directory: settings.get(params::queue_directory).into(), least: minfree.max(largest / 2 * 3) }
+    }
+
+    /// Is there room for another message? A file system that can not be asked is left to the queue's own judgement.
+    pub(crate) fn is_there(&self) -> bool {
+        match rustix::fs::statvfs(&self.directory) {
+            Ok(system) => system.f_bavail.saturating_mul(system.f_frsize) > self.least,
+            Err(_) => true,
+        }
+    }
+}
+
+/// Tables whose trouble goes to the log.
+pub(crate) fn tables(log: &Log) -> Tables {
+    let log = log.clone();
+    Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")))
+}
+
+fn open_tls(settings: &Settings, level: ServerLevel, name: &str, log: &Log) -> Option<Server> {
+    if !level.is_on() {
+        return None;
+    }
+    let mut notices = Vec::new();
+    let server = Server::new(settings, level, name, &mut notices);
+    for tls::Notice(text) in notices {
+        maillog::warning!(log, "{text}");
+    }
+    match server {
+        Ok(server) => Some(server),
+        Err(unavailable) => {
+            maillog::warning!(log, "{}", unavailable.0);
+            None
+        }
+    }
+}
+
+fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables: &Tables) -> Options {
+    let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+    let count = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+    let commands = |parameter: config::param::Param<config::param::kind::Text>| {
+        command_list(tables, parameter.name(), settings.get(parameter))
+    };
+    Options {
+        hostname: settings.get(params::myhostname).to_owned(),
+        banner: settings.get(params::smtpd_banner).to_owned(),
+        helo_required: settings.get(params::smtpd_helo_required),
+        tls: match level {
+            ServerLevel::None => TlsOffer::None,
+            ServerLevel::May => TlsOffer::Offered,
+            ServerLevel::Encrypt | ServerLevel::Wrapper => TlsOffer::Required,
+        },
+        tls_available,
+        auth: None,
+        message_size_limit: settings.get(params::message_size_limit).unsigned_abs(),
+        line_length_limit: size(settings.get(params::line_length_limit)),
+        recipient_limit: size(settings.get(params::smtpd_recipient_limit)),
+        recipient_overshoot_limit: count(settings.get(params::smtpd_recipient_overshoot_limit)),
+        soft_error_limit: count(settings.get(params::smtpd_soft_error_limit)),
+        hard_error_limit: count(settings.get(params::smtpd_hard_error_limit)),
+        junk_command_limit: count(settings.get(params::smtpd_junk_command_limit)),
+        disable_vrfy: settings.get(params::disable_vrfy_command),
+        strict_rfc821_envelopes: settings.get(params::strict_rfc821_envelopes),
+        smtputf8: settings.get(params::smtputf8_enable),
+        strict_smtputf8: settings.get(params::strict_smtputf8),
+        requiretls: settings.get(params::requiretls_enable),
+        discard: EhloKeywords::parse(settings.get(params::smtpd_discard_ehlo_keywords)),
+        forbid_unauth_pipelining: settings.get(params::smtpd_forbid_unauth_pipelining),
+        bare_newline: match settings.get(params::smtpd_forbid_bare_newline) {
+            "no" => BareNewline::No,
+            "note" => BareNewline::Note,
+            "reject" => BareNewline::Reject,
+            _ => BareNewline::Normalize,
+        },
+        bare_newline_reject_code: u16::try_from(settings.get(params::smtpd_forbid_bare_newline_reject_code))
+            .unwrap_or(550),
+        soft_bounce: settings.get(params::soft_bounce),
+        forbidden_commands: commands(params::smtpd_forbidden_commands),
+        noop_commands: commands(params::smtpd_noop_commands),
+        verp: None,
+        xclient: false,
+        xforward: false,
+        stand_alone: false,
+    }
+}
+
+/// Names and tables of commands, asked between two lines of a dialogue: tables that would have to wait know nothing.
+fn command_list(tables: &Tables, parameter: &str, value: &str) -> CommandList {
+    if value.trim().is_empty() {
+        return CommandList::default();
+    }
+    let list = MatchList::open(tables, parameter, value, MatchStyle::Strings);
+    CommandList::new(move |word| {
+        let asked = std::pin::pin!(list.matches(word));
+        matches!(asked.poll(&mut TaskContext::from_waker(Waker::noop())), Poll::Ready(Ok(true)))
+    })
+}

@@ -1,0 +1,47 @@
+//! Chores of the project, as `cargo xtask CHORE`: `tidy` checks the house, `quickstart` shows it to a visitor.
+//!
+//! Nothing here is part of the mail server.
+#![forbid(unsafe_code)]
+
+mod quickstart;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask CHORE
+
+  tidy                       check arrows between crates, file headers, dead files, unsafe code
+  quickstart [--once] [DIR]  make a mail server in a folder (default: quickstart), prove that mail flows over TLS,
+                             and serve until interrupted; with --once, end after the proof";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy(),
+        ["quickstart", rest @ ..] => match quickstart::Options::parse(rest) {
+            Some(options) => quickstart::run(&options),
+            None => usage(),
+        },
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(64)
+}
+
+fn tidy() -> ExitCode {
+    let findings = tidy::findings(&tidy::root());
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    match findings.len() {
+        0 => ExitCode::SUCCESS,
+        count => {
+            eprintln!("tidy: {count} findings");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The folder of the quickstart, and the user who owns what is in it.
+//!
+//! Started by root the server gives root up, so its files belong to a user without privileges, who must be able to reach
+//! them; otherwise everything belongs to whoever started it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// First line of a main.cf that is ours to replace.
+pub(crate) const MARK: &str = "# Made by the quickstart.";
+
+const USUAL: &str = "quickstart";
+
+/// The users to run as instead of root, the best first.
+const OWNERS: [&str; 2] = ["postfix", "nobody"];
+
+/// Who owns the mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// Login name.
+    pub(crate) name: String,
+    /// User id, not root's.
+    pub(crate) uid: u32,
+    /// Primary group.
+    pub(crate) gid: u32,
+}
+
+/// The folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    /// Absolute.
+    pub(crate) path: PathBuf,
+    /// Who owns the mail.
+    pub(crate) owner: Owner,
+    as_root: bool,
+}
+
+impl Folder {
+    /// Makes the folder where it does not exist, and makes sure that nothing of the visitor's is overwritten.
+    pub(crate) fn make(wish: Option<&Path>) -> Result<Folder, String> {
+        let as_root = rustix::process::geteuid().is_root();
+        let owner = owner(as_root)?;
+        let path =
+            std::path::absolute(wish.unwrap_or(Path::new(USUAL))).map_err(|error| error.to_string())?;
+        let path = match closed_parent(&path).filter(|_| as_root) {
+            None => path,
+            Some(closed) if wish.is_some() => {
+                return Err(format!(
+                    "{}: user {}, as whom the server runs, may not enter {}; choose another folder, or start without root",
+                    path.display(),
+                    owner.name,
+                    closed.display()
+                ));
+            }
+            // The usual folder, in a checkout below a closed home directory: a place that all can reach serves as well.
+            Some(_) => std::env::temp_dir().join("mailclad-quickstart"),
+        };
+        let folder = Folder { path, owner, as_root };
+        if !may_be_used(&folder.path)? {
+            return Err(format!("{} is not empty; choose another folder", folder.path.display()));
+        }
+        folder.directory("", 0o755)?;
+        Ok(folder)
+    }
+
+    /// A directory in it, with exactly that mode, of root or whoever started us.
+    pub(crate) fn directory(&self, name: &str, mode: u32) -> Result<PathBuf, String> {
+        let path = self.path.join(name);
+        DirBuilder::new()
+            .recursive(true)
+            .create(&path)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
+    /// A directory that belongs to the owner of the mail.
+    pub(crate) fn owned_directory(&self, name: &str) -> Result<PathBuf, String> {
+        let path = self.directory(name, 0o700)?;
+        if self.as_root {
+            chown(&path, Some(self.owner.uid), Some(self.owner.gid))
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(path)
+    }
+
+    /// Writes a file in it, with exactly that mode from its first byte.
+    pub(crate) fn file(&self, name: &str, mode: u32, text: &str) -> Result<(), String> {
+        let path = self.path.join(name);
+        let write = || -> std::io::Result<()> {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = File::options().write(true).create_new(true).mode(mode).open(&path)?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(text.as_bytes())
+        };
+        write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// The first directory on the way to `path` that others may not enter.
+fn closed_parent(path: &Path) -> Option<PathBuf> {
+    let is_closed = |path: &&Path| fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 == 0);
+    path.ancestors().skip(1).filter(is_closed).last().map(Path::to_owned)
+}
+
+/// Empty, absent, or made by an earlier quickstart.
+fn may_be_used(path: &Path) -> Result<bool, String> {
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+        Ok(mut entries) => Ok(entries.next().is_none()
+            || fs::read_to_string(path.join("main.cf")).is_ok_and(|text| text.starts_with(MARK))),
+    }
+}
+
+fn owner(as_root: bool) -> Result<Owner, String> {
+    let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+    if as_root {
+        let found = OWNERS.iter().find_map(|name| find_user(&users, name));
+        return found
+            .ok_or_else(|| format!("started by root, and there is none of the users {}", OWNERS.join(", ")));
+    }
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // The name is for reading only: without root nobody becomes anybody.
+    let name = users.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
+    let name = name.and_then(|line| line.split(':').next()).map_or(uid.to_string(), str::to_owned);
+    Ok(Owner { name, uid, gid })
+}
+
+/// The entry of passwd(5) of that name; root under another name is no answer.
+fn find_user(users: &str, name: &str) -> Option<Owner> {
+    users.lines().find_map(|line| {
+        let [user, _, uid, gid, ..] = *line.split(':').collect::<Vec<_>>() else { return None };
+        let owner = Owner { name: user.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()? };
+        (user == name && owner.uid != 0 && owner.gid != 0).then_some(owner)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_passwd() {
+        let users = "root:x:0:0::/:/bin/sh\nbroken\ntoor:x:0:5::/:\npostfix:x:106:113::/:\n";
+        let found = Owner { name: "postfix".into(), uid: 106, gid: 113 };
+        for (name, expected) in [("postfix", Some(found)), ("toor", None), ("nobody", None), ("broken", None)]
+        {
+            assert_eq!(find_user(users, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("folder");
+        assert_eq!(may_be_used(&folder), Ok(true), "absent");
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(may_be_used(&folder), Ok(true), "empty");
+        fs::write(folder.join("main.cf"), "myhostname = mail.example\n").unwrap();
+        assert_eq!(may_be_used(&folder), Ok(false), "a configuration of somebody else");
+        fs::write(folder.join("main.cf"), format!("{MARK}\n")).unwrap();
+        assert_eq!(may_be_used(&folder), Ok(true), "an earlier quickstart");
+    }
+
+    #[test]
+    fn the_outermost_closed_directory_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let inner = root.path().join("open");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(closed_parent(&inner.join("folder")).as_deref(), Some(root.path()));
+    }
+
+    #[test]
+    fn a_secret_is_secret_even_where_a_public_file_was() {
+        let root = tempfile::tempdir().unwrap();
+        let owner = Owner { name: "x".into(), uid: 1, gid: 1 };
+        let folder = Folder { path: root.path().to_owned(), owner, as_root: false };
+        folder.file("key", 0o644, "old").unwrap();
+        folder.file("key", 0o600, "new").unwrap();
+        let found = fs::metadata(root.path().join("key")).unwrap();
+        assert_eq!((found.mode() & 0o777, found.len()), (0o600, 3));
+    }
+}
