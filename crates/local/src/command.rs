@@ -136,9 +136,7 @@ fn feed(job: &Run, child: &mut Child, body: &mut dyn Read, length: u64) -> io::R
 
 /// Starts the command; the error comes with the name of the program.
 fn start(job: &Run) -> Result<(Child, PipeReader), (String, io::Error)> {
-    let through_shell = |line: &str| {
-        vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()]
-    };
+    let through_shell = |line: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
     match &job.what {
         Invocation::Arguments(arguments) => spawn(job, arguments),
         Invocation::Line { line, shell: Some(shell) } => {
@@ -151,7 +149,9 @@ fn start(job: &Run) -> Result<(Child, PipeReader), (String, io::Error)> {
             let arguments: Vec<String> = line.split_ascii_whitespace().map(str::to_owned).collect();
             match spawn(job, &arguments) {
                 // It may be a word of the shell's own, such as `exit`.
-                Err((program, error)) if error.kind() == io::ErrorKind::NotFound && !program.contains('/') => {
+                Err((program, error))
+                    if error.kind() == io::ErrorKind::NotFound && !program.contains('/') =>
+                {
                     spawn(job, &through_shell(line))
                 }
                 other => other,

@@ -92,10 +92,9 @@ impl Deliverer {
     pub(crate) fn rights(&self, wanted: Rights) -> Rights {
         match self {
             Deliverer::Child => wanted,
-            Deliverer::InProcess(_) => Rights {
-                uid: rustix::process::geteuid().as_raw(),
-                gid: rustix::process::getegid().as_raw(),
-            },
+            Deliverer::InProcess(_) => {
+                Rights { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
+            }
         }
     }
 
@@ -132,9 +131,7 @@ fn in_child(job: &Job, body: &Body) -> Done {
     }
     match ask_child(job, body) {
         Ok(done) => done,
-        Err(error) => {
-            Done::Failed(Failure::system(format!("delivery process failed: {}", reason(&error))))
-        }
+        Err(error) => Done::Failed(Failure::system(format!("delivery process failed: {}", reason(&error)))),
     }
 }
 
@@ -144,11 +141,8 @@ fn ask_child(job: &Job, body: &Body) -> io::Result<Done> {
         return Err(io::Error::other("the job is too long"));
     }
     // The link to this program itself: what was started stays what is started, even after an upgrade of the file.
-    let mut child = Command::new("/proc/self/exe")
-        .arg(ARGUMENT)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        Command::new("/proc/self/exe").arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let sent = (|| {
         let Some(mut stdin) = child.stdin.take() else { return Ok(()) };
         stdin.write_all(&(job_bytes.len() as u32).to_le_bytes())?;
@@ -217,6 +211,14 @@ mod tests {
         for input in [&b""[..], &[1, 0], &[255, 255, 255, 255], &[2, 0, 0, 0, 255, 255]] {
             assert!(do_one(|_, _, _| Ok(()), &mut &input[..], &mut Vec::new()).is_err(), "{input:?}");
         }
+    }
+
+    #[test]
+    fn a_process_without_an_answer_is_a_delay() {
+        // The program of this test does not know the argument, complains, and ends without reading its input.
+        let list = Work::Read(ReadList { paths: vec!["/".into()], owner: None });
+        let done = in_child(&job(1000, list, 0), &Body::inline(vec![b'x'; 1_000_000]));
+        assert!(matches!(done, Done::Failed(failure) if failure.status == Status::new(4, 3, 0)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use crate::command::PATH;
 
 /// `export_environment`: names whose values are taken from our own environment, and `name=value`.
-pub(crate) fn exported(export_environment: &str, ours: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+pub(crate) fn exported(
+    export_environment: &str,
+    ours: impl Fn(&str) -> Option<String>,
+) -> Vec<(String, String)> {
     let mut environment = vec![("PATH".to_owned(), PATH.to_owned())];
     for item in config::list::split(export_environment) {
         let item = config::list::braced(item).unwrap_or(item);

@@ -11,8 +11,6 @@ use crate::content::Body;
 pub(crate) struct InHand {
     /// With the recipients of this attempt.
     pub(crate) message: Message,
-    /// The service's name, `relay=` of the log line.
-    pub(crate) transport: String,
     pub(crate) next_hop: String,
     pub(crate) body: Body,
     /// What Delivered-To: fields say, in lower case.
@@ -33,8 +31,8 @@ impl InHand {
             .filter(|field| field.is("Delivered-To"))
             .map(|field| String::from_utf8_lossy(field.value()).to_lowercase())
             .collect();
-        let Delivery { message, transport, next_hop, .. } = delivery;
-        Ok(InHand { message, transport, next_hop, body, delivered_to })
+        let Delivery { message, next_hop, .. } = delivery;
+        Ok(InHand { message, next_hop, body, delivered_to })
     }
 
     /// Was the message delivered to this recipient before? Then it goes in circles.

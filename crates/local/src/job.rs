@@ -150,7 +150,10 @@ mod tests {
         let good = Done::List { path: path("good"), text: "a, b\n".into() };
         assert_eq!(list(&["good+x", "good/y", "good"], uid), good);
         assert_eq!(list(&["none"], uid), Done::NoList);
-        assert_eq!(list(&["open"], uid), Done::UnsafeList(format!("file {} is world writable", path("open"))));
+        assert_eq!(
+            list(&["open"], uid),
+            Done::UnsafeList(format!("file {} is world writable", path("open")))
+        );
         let directory = Done::UnsafeList(format!("file {} is not a regular file", path("")));
         assert_eq!(list(&[""], uid), directory);
         // Somebody else's file is not followed; root's is.

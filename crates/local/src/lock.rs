@@ -53,10 +53,8 @@ impl Locking {
             )
         };
         if self.fcntl {
-            self.again(|| {
-                Ok(rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)?)
-            })
-            .map_err(failed)?;
+            self.again(|| Ok(rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)?))
+                .map_err(failed)?;
         }
         if self.flock {
             self.again(|| Ok(rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?))
@@ -71,15 +69,14 @@ impl Locking {
             return Ok(None);
         }
         let path = PathBuf::from(format!("{mailbox}.lock"));
-        let made = self.again(|| {
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        let made =
+            self.again(|| match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.remove_stale(&path);
                     Err(error)
                 }
                 other => other,
-            }
-        });
+            });
         match made {
             Ok(_) => Ok(Some(LockFile(path))),
             Err(error) if self.dotlock_may_fail && error.kind() != io::ErrorKind::AlreadyExists => Ok(None),
@@ -90,7 +87,8 @@ impl Locking {
     }
 
     fn remove_stale(&self, path: &PathBuf) {
-        let age = std::fs::symlink_metadata(path).and_then(|found| found.modified()).map(|time| time.elapsed());
+        let age =
+            std::fs::symlink_metadata(path).and_then(|found| found.modified()).map(|time| time.elapsed());
         if matches!(age, Ok(Ok(age)) if age > self.stale) {
             // Whoever loses this race finds a fresh lock at its next attempt.
             let _ = std::fs::remove_file(path);

@@ -31,9 +31,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Stores `length` bytes of `body` as one message.
 pub(crate) fn store(job: &Store, body: &mut dyn Read, length: u64) -> Result<(), Failure> {
-    store_on(job, body, length, &mut |_| Ok(())).map_err(|failure| {
-        failure.preceded_by("maildir delivery failed: ")
-    })
+    store_on(job, body, length, &mut |_| Ok(()))
+        .map_err(|failure| failure.preceded_by("maildir delivery failed: "))
 }
 
 /// The steps after which a crash is tried.
@@ -130,7 +129,9 @@ fn create(directory: &Path, path: &Path) -> io::Result<File> {
 /// replace does the same.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
+        {
             use rustix::fs::{CWD, RenameFlags, renameat_with};
             Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
         }
@@ -176,14 +177,9 @@ mod tests {
 
     #[test]
     fn a_crash_after_any_step_leaves_nothing_or_everything() {
-        for last in [
-            Step::Created,
-            Step::Written,
-            Step::Synced,
-            Step::Linked,
-            Step::Removed,
-            Step::DirectorySynced,
-        ] {
+        for last in
+            [Step::Created, Step::Written, Step::Synced, Step::Linked, Step::Removed, Step::DirectorySynced]
+        {
             let directory = tempfile::tempdir().unwrap();
             let mut seen = Vec::new();
             let mut after = |step| {
@@ -214,7 +210,11 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let failure = store(&job(&file), &mut &b"A: b\n"[..], 5).unwrap_err();
         assert_eq!(failure.status, Status::new(4, 2, 0));
-        assert!(failure.text.starts_with("maildir delivery failed: create maildir file "), "{}", failure.text);
+        assert!(
+            failure.text.starts_with("maildir delivery failed: create maildir file "),
+            "{}",
+            failure.text
+        );
         assert!(failure.text.ends_with(": Not a directory"), "{}", failure.text);
     }
 

@@ -156,10 +156,9 @@ fn check(job: &Append, found: &Metadata) -> Result<(), Failure> {
         return Err(Failure::new(Status::new(4, 2, 0), text));
     }
     match job.kind {
-        FileKind::Mailbox { .. } if !found.is_file() => Err(Failure::new(
-            Status::new(5, 2, 0),
-            format!("destination {} is not a regular file", job.path),
-        )),
+        FileKind::Mailbox { .. } if !found.is_file() => {
+            Err(Failure::new(Status::new(5, 2, 0), format!("destination {} is not a regular file", job.path)))
+        }
         FileKind::Mailbox { owner: Some(owner) } if found.uid() != owner => Err(Failure::new(
             Status::new(4, 2, 0),
             format!("destination {} is not owned by recipient", job.path),

@@ -68,10 +68,8 @@ fn prepare_with(
     let settings = configuration.settings("local").map_err(|errors| errors.to_string())?;
     let queue = Arc::new(QueueLink::new());
     let long = settings.get(params::enable_long_queue_ids);
-    let resubmitter = Arc::new(Resubmitter {
-        queue: Arc::clone(&queue),
-        ids: Mutex::new(IdGenerator::new(tag, long)),
-    });
+    let resubmitter =
+        Arc::new(Resubmitter { queue: Arc::clone(&queue), ids: Mutex::new(IdGenerator::new(tag, long)) });
     let mut services = HashMap::new();
     for service in configuration.services() {
         let is_ours = matches!(service.program.as_str(), "local" | "virtual" | "pipe");
@@ -126,9 +124,7 @@ impl Opening<'_> {
             "virtual" => {
                 Agent::Virtual(Box::new(VirtualAgent::new(settings, &tables, deliverer, log, name)?))
             }
-            "pipe" => {
-                Agent::Pipe(Box::new(PipeAgent::new(self.service, settings, &tables, deliverer, log)?))
-            }
+            "pipe" => Agent::Pipe(Box::new(PipeAgent::new(self.service, settings, &tables, deliverer, log)?)),
             _ => Agent::Local(Box::new(LocalAgent {
                 settings: LocalSettings::read(settings, &tables),
                 routing: Arc::new(Routing::new(settings, &tables, self.configuration.host())),

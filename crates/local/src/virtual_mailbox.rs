@@ -142,9 +142,7 @@ impl VirtualAgent {
     }
 
     async fn find(&self, recipient: &Address) -> Result<Mailbox, Failure> {
-        let unknown = || {
-            Failure::new(Status::new(5, 1, 1), format!("unknown user: \"{recipient}\""))
-        };
+        let unknown = || Failure::new(Status::new(5, 1, 1), format!("unknown user: \"{recipient}\""));
         let mailbox = self.look_up(&self.mailbox_maps, recipient).await?.ok_or_else(unknown)?;
         let uid = self.number(&self.uid_maps, "uid", recipient, self.minimum_uid).await?;
         let gid = self.number(&self.gid_maps, "gid", recipient, 1).await?;
@@ -194,7 +192,8 @@ mod tests {
         VirtualAgent::new(&settings, &Tables::silent(), Deliverer::in_process(), log, "virtual").unwrap()
     }
 
-    const MAIN: &str = "recipient_delimiter = +\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n";
+    const MAIN: &str =
+        "recipient_delimiter = +\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n";
 
     #[tokio::test]
     async fn where_mailboxes_are_and_what_is_wrong() {
@@ -204,7 +203,11 @@ mod tests {
             ("virtual_mailbox_maps = inline:{joe@v.test=v/joe/}", "Joe+x@v.test", Ok("/mail/v/joe/")),
             ("virtual_mailbox_maps = inline:{joe+x@v.test=x,joe@v.test=j}", "joe+x@v.test", Ok("/mail/x")),
             ("virtual_mailbox_maps = inline:{@v.test=all/}", "joe@v.test", Ok("/mail/all/")),
-            ("virtual_mailbox_maps = inline:{joe=j}", "joe@v.test", Err("5.1.1 unknown user: \"joe@v.test\"")),
+            (
+                "virtual_mailbox_maps = inline:{joe=j}",
+                "joe@v.test",
+                Err("5.1.1 unknown user: \"joe@v.test\""),
+            ),
             ("virtual_mailbox_maps = fail:x", "joe@v.test", Err("4.3.0 table lookup failure")),
             (
                 "virtual_mailbox_maps = static:x\nvirtual_uid_maps = static:99",

@@ -42,7 +42,7 @@ fn openssl_s_client_speaks_starttls() {
     let (connect, ca) = (format!("127.0.0.1:{}", site.port), site.ca().display().to_string());
     // The pipe stays open until the server says good-bye, so that s_client does not leave first.
     let script = format!(
-        "(printf 'EHLO client.test\\r\\nMAIL FROM:<a@client.test>\\r\\nRCPT TO:<user@site.test>\\r\\nDATA\\r\\n'; sleep 1; \
+        "(printf 'MAIL FROM:<a@client.test>\\r\\nRCPT TO:<user@site.test>\\r\\nDATA\\r\\n'; sleep 1; \
          printf 'Subject: s_client\\r\\n\\r\\nhello\\r\\n.\\r\\nQUIT\\r\\n'; sleep 1) | \
          openssl s_client -connect {connect} -starttls smtp -servername localhost -CAfile {ca} -verify_return_error -quiet"
     );

@@ -141,7 +141,12 @@ impl<'a> Expansion<'a> {
         };
         if self.lines.is_empty() {
             let text = "no recipient in alias lookup result for";
-            maillog::warning!(self.agent.log, "{}: {text} {}", self.in_hand.message.id, self.recipient.address);
+            maillog::warning!(
+                self.agent.log,
+                "{}: {text} {}",
+                self.in_hand.message.id,
+                self.recipient.address
+            );
             self.lines.push((self.recipient.clone(), nothing.clone()));
         }
         Report::together(self.lines, nothing)
@@ -239,8 +244,7 @@ impl<'a> Expansion<'a> {
 
     /// propagate_unmatched_extensions.
     fn with_extension(&self, address: Address, named: &Named) -> Address {
-        let propagates =
-            named.source.is_some_and(|source| self.agent.routing.propagates(source.word()));
+        let propagates = named.source.is_some_and(|source| self.agent.routing.propagates(source.word()));
         if named.extension.is_empty() || !propagates {
             return address;
         }
@@ -277,18 +281,12 @@ impl<'a> Expansion<'a> {
                 let destinations = alias::parse_file(&text, self.agent.settings.line_length_limit);
                 let mut way = named.way.clone();
                 way.push(format!("include:{path}"));
-                let next = Named {
-                    source: Some(Source::Include),
-                    rights: Some(rights),
-                    way,
-                    ..named.clone()
-                };
+                let next =
+                    Named { source: Some(Source::Include), rights: Some(rights), way, ..named.clone() };
                 self.follow(destinations, next);
                 Ok(())
             }
-            Done::UnsafeList(why) => {
-                Err(Failure::new(Status::new(5, 7, 0), format!(":include: {why}")))
-            }
+            Done::UnsafeList(why) => Err(Failure::new(Status::new(5, 7, 0), format!(":include: {why}"))),
             Done::Failed(failure) => Err(failure),
             Done::NoList | Done::Delivered(_) => {
                 Err(Failure::new(Status::new(4, 3, 5), format!("cannot open include file {path}")))
@@ -318,13 +316,8 @@ impl<'a> Expansion<'a> {
             let (host, name) = (&settings.myhostname, &settings.mail_name);
             format!("Received: by {host} ({name})\n\tid {id}; {date}\n{loop_mark}")
         };
-        let new = Resubmission {
-            of: &self.in_hand.message,
-            sender,
-            recipients,
-            head: &head,
-            transport: None,
-        };
+        let new =
+            Resubmission { of: &self.in_hand.message, sender, recipients, head: &head, transport: None };
         agent.resubmitter.submit(new, &self.in_hand.body).await
     }
 

@@ -55,7 +55,9 @@ impl Expansion<'_> {
             }
             match failure.text.starts_with("destination ") {
                 true => failure,
-                false => failure.preceded_by(&format!("cannot update mailbox {path} for user {}. ", user.name)),
+                false => {
+                    failure.preceded_by(&format!("cannot update mailbox {path} for user {}. ", user.name))
+                }
             }
         })?;
         self.delivered(&named.recipient, "delivered to mailbox");
@@ -125,7 +127,7 @@ impl Expansion<'_> {
                 true => settings.queue_directory.clone(),
                 false => directory,
             },
-            format: Format::plain(self.from_line(named) + &self.head(named, "command")),
+            format: Format::plain(separator(named) + &self.head(named, "command")),
             time_limit: settings.command_time_limit,
             agent: "local".into(),
         });
@@ -154,7 +156,7 @@ impl Expansion<'_> {
     ) -> Result<(), Failure> {
         let append = Work::Append(Append {
             path: path.to_owned(),
-            format: Format::mbox(self.from_line(named) + &self.head(named, "file")),
+            format: Format::mbox(separator(named) + &self.head(named, "file")),
             locking,
             limit: self.agent.settings.mailbox_size_limit,
             kind,
@@ -170,10 +172,6 @@ impl Expansion<'_> {
                 Err(Failure::system("the delivery process gave an answer that makes no sense"))
             }
         }
-    }
-
-    fn from_line(&self, named: &Named) -> String {
-        from_line(&envelope_from(&named.sender), SystemTime::now())
     }
 
     /// The lines before the message, `kind` being a word of prepend_delivered_header.
@@ -202,6 +200,11 @@ impl Expansion<'_> {
             None => self.agent.default_rights().await,
         }
     }
+}
+
+/// The From_ line.
+fn separator(named: &Named) -> String {
+    from_line(&envelope_from(&named.sender), SystemTime::now())
 }
 
 /// In a spool directory that its group may write to, and not everybody, mailboxes and lock files are made with that group

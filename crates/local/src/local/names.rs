@@ -111,7 +111,8 @@ impl Names {
             ("SASL_SENDER", "sasl_sender"),
             ("SASL_USERNAME", "sasl_username"),
         ] {
-            environment.extend(in_hand.client(ours).filter(|value| !value.is_empty()).map(|value| (name, value)));
+            environment
+                .extend(in_hand.client(ours).filter(|value| !value.is_empty()).map(|value| (name, value)));
         }
         environment.into_iter().map(|(name, value)| (name.to_owned(), filtered(&value, allowed))).collect()
     }
@@ -185,7 +186,12 @@ mod tests {
         let message = crate::in_hand::tests::in_hand("joe+`x`@x.test", "A: b\n");
         let recipient = message.message.envelope.recipients[0].clone();
         let sender = Address::null();
-        let found = names("joe+`x`@x.test").environment(&message, &sender, &recipient, "abcdefghijklmnopqrstuvwxyz+@.");
+        let found = names("joe+`x`@x.test").environment(
+            &message,
+            &sender,
+            &recipient,
+            "abcdefghijklmnopqrstuvwxyz+@.",
+        );
         let value = |name: &str| found.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
         assert_eq!(value("EXTENSION"), Some("_x_"));
         assert_eq!(value("RECIPIENT"), Some("joe+_x_@x.test"));

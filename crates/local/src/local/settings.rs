@@ -49,7 +49,9 @@ impl LocalSettings {
     /// Reads them; opens the tables that only this agent asks.
     pub(crate) fn read(settings: &Settings, tables: &Tables) -> LocalSettings {
         let text = |param: Param<kind::Text>| settings.get(param).to_owned();
-        let words = |param: Param<kind::Text>| config::list::split(settings.get(param)).into_iter().map(str::to_owned).collect();
+        let words = |param: Param<kind::Text>| {
+            config::list::split(settings.get(param)).into_iter().map(str::to_owned).collect()
+        };
         // A stranger's text must not become the name of a command or a transport.
         let maps = |name: &str, value: &str| Maps::open(tables, name, value, Flags::without_substitution());
         let number = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);

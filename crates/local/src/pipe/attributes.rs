@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn escapes() {
-        for (text, expected) in [(r"\r\n", "\r\n"), (r"\015\012", "\r\n"), (r"\\x\", "\\x"), ("plain", "plain")] {
+        for (text, expected) in
+            [(r"\r\n", "\r\n"), (r"\015\012", "\r\n"), (r"\\x\", "\\x"), ("plain", "plain")]
+        {
             assert_eq!(unescape(text), expected, "{text}");
         }
     }

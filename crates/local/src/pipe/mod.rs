@@ -47,7 +47,9 @@ impl PipeAgent {
         log: Log,
     ) -> Result<PipeAgent, String> {
         let attributes = Attributes::parse(&service.args, &mut |text| maillog::warning!(log, "{text}"))
-            .map_err(|why| format!("{}, line {}: service {}: {why}", service.file, service.line, service.name))?;
+            .map_err(|why| {
+                format!("{}, line {}: service {}: {why}", service.file, service.line, service.name)
+            })?;
         Ok(PipeAgent {
             attributes,
             mail_owner: settings.get(params::mail_owner).to_owned(),
@@ -112,7 +114,9 @@ impl PipeAgent {
         });
         let chroot = attributes.chroot.clone();
         match self.deliverer.perform(rights, chroot, run, Some(&in_hand.body)).await {
-            Done::Delivered(said) if said.is_empty() => Ok(format!("delivered via {} service", self.transport)),
+            Done::Delivered(said) if said.is_empty() => {
+                Ok(format!("delivered via {} service", self.transport))
+            }
             Done::Delivered(said) => {
                 let said: String = said.chars().take(100).collect();
                 Ok(format!("delivered via {} service ({said})", self.transport))
@@ -234,7 +238,11 @@ mod tests {
                 "Delivered-To: joe@x.test\n",
                 "bounced 5.4.6 mail forwarding loop for Joe@x.test",
             ),
-            ("user=x argv=/bin/cat", "Delivered-To: joe@x.test\n", "sent 2.0.0 delivered via filter service (Delivered-To: joe@x.test)"),
+            (
+                "user=x argv=/bin/cat",
+                "Delivered-To: joe@x.test\n",
+                "sent 2.0.0 delivered via filter service (Delivered-To: joe@x.test)",
+            ),
         ] {
             assert_eq!(outcome(args, content).await, expected, "{args}");
         }

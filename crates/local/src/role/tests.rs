@@ -18,6 +18,8 @@ const CONTENT: &str = "Subject: x\n\nFrom here on\n";
 struct Running {
     directory: tempfile::TempDir,
     control: Link,
+    /// The socket under `control`, to cut it.
+    master: UnixStream,
     link: Link,
     kept: mpsc::UnboundedReceiver<(NewMessage, Vec<u8>)>,
     served: tokio::task::JoinHandle<Result<(), String>>,
@@ -50,6 +52,7 @@ impl Running {
         let prepared = prepare_with(configuration, log, 3, Deliverer::in_process(), &users).unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let served = tokio::spawn(serve(prepared, theirs));
+        let master = ours.try_clone().unwrap();
         let (control, _) = Link::open(ours, "local").unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let peer = control.call(Request::Peer { role: Role::Queue }, vec![OwnedFd::from(theirs)]).await;
@@ -83,7 +86,7 @@ impl Running {
                 }
             }
         });
-        Running { directory, control, link, kept, served }
+        Running { directory, control, master, link, kept, served }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -199,16 +202,15 @@ async fn where_mail_for_one_name_goes() {
             "deferred 4.3.5 unable to lookup :include: file $D/none: No such file or directory",
         ),
         ("alias_maps = fail:x", "joe@example.test", "deferred 4.3.0 alias database unavailable"),
+        ("mailbox_transport = local:x", "joe@example.test", "deferred 4.3.5 mail system configuration error"),
         (
-            "mailbox_transport = local:x",
+            "mail_spool_directory = $D/none",
             "joe@example.test",
-            "deferred 4.3.5 mail system configuration error",
+            "deferred 4.2.0 cannot update mailbox $D/none/joe for user joe. cannot open file: No such file or directory",
         ),
-        ("mail_spool_directory = $D/none", "joe@example.test",
-            "deferred 4.2.0 cannot update mailbox $D/none/joe for user joe. cannot open file: No such file or directory"),
         // One of several is put off: all are.
         (
-            "alias_maps = inline:{ {who = joe, |exit 75} }",
+            "alias_maps = inline:{ {who = joe, \"|exit 75\"} }",
             "who@example.test",
             "deferred 4.3.0 temporary failure",
         ),
@@ -274,7 +276,8 @@ async fn a_forward_file_that_anybody_may_write_is_not_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_gets_one_copy() {
-    let main_cf = "home_mailbox = Maildir/\nalias_maps = inline:{ {all = joe, ann, Joe, more}, {more = ann, joe} }";
+    let main_cf =
+        "home_mailbox = Maildir/\nalias_maps = inline:{ {all = joe, ann, Joe, more}, {more = ann, joe} }";
     let running = Running::start(main_cf, "").await;
     assert_eq!(running.deliver("all@example.test").await, "sent delivered to maildir");
     assert_eq!(messages(&running.path("joe/Maildir")), 1);
@@ -289,7 +292,10 @@ async fn a_forward_file_may_keep_a_copy() {
     assert_eq!(outcome, "sent delivered to maildir");
     assert_eq!(messages(&running.path("joe/Maildir")), 1);
     let (sender, recipients, content) = running.forwarded();
-    assert_eq!((sender.as_str(), &recipients[..]), ("sender@client.test", &["else@other.test".to_owned()][..]));
+    assert_eq!(
+        (sender.as_str(), &recipients[..]),
+        ("sender@client.test", &["else@other.test".to_owned()][..])
+    );
     assert!(content.starts_with("Received: by mx.example.test (Postfix)\n\tid "), "{content}");
     assert!(content.ends_with("\nDelivered-To: joe@example.test\nSubject: x\n\nFrom here on\n"), "{content}");
 }
@@ -317,7 +323,7 @@ async fn addresses_elsewhere_become_one_new_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_forwarded_while_something_is_put_off() {
-    let main_cf = "alias_maps = inline:{ {list = a@other.test, |exit 75} }";
+    let main_cf = "alias_maps = inline:{ {list = a@other.test, \"|exit 75\"} }";
     let mut running = Running::start(main_cf, "").await;
     assert_eq!(running.deliver("list@example.test").await, "deferred 4.3.0 temporary failure");
     assert!(running.kept.try_recv().is_err());
@@ -330,7 +336,8 @@ async fn an_owner_gets_what_can_not_be_delivered() {
         ("expand_owner_alias = yes", "ann@example.test"),
         ("owner_request_special = no", "sender@client.test"),
     ] {
-        let main_cf = format!("alias_maps = inline:{{ {{list = joe, a@other.test}}, owner-list=ann }}\n{more}");
+        let main_cf =
+            format!("alias_maps = inline:{{ {{list = joe, a@other.test}}, owner-list=ann }}\n{more}");
         let mut running = Running::start(&main_cf, "").await;
         assert!(running.deliver("list@example.test").await.starts_with("sent "));
         let (found, recipients, _) = running.forwarded();
@@ -379,7 +386,8 @@ async fn a_large_message_is_forwarded_by_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_know_their_recipient() {
-    let command = "mailbox_command = echo $$HOME $$EXTENSION $$LOCAL $$SENDER $$RECIPIENT > $D/said; cat >> $D/said";
+    let command =
+        "mailbox_command = echo $$HOME $$EXTENSION $$LOCAL $$SENDER $$RECIPIENT > $D/said; cat >> $D/said";
     let running = Running::start(command, "").await;
     let outcome = running.deliver("joe+x@example.test").await;
     assert!(outcome.starts_with("sent delivered to command: echo $HOME "), "{outcome}");
@@ -425,7 +433,7 @@ async fn the_role_ends_when_it_is_told_to_and_when_master_is_gone() {
     assert_eq!(running.control.call(Request::Begin, vec![]).await.unwrap().0, Reply::Done);
     assert_eq!(running.control.call(Request::Drain, vec![]).await.unwrap().0, Reply::Done);
     assert_eq!(running.served.await.unwrap(), Ok(()));
-    let Running { control, served, .. } = Running::start("", "").await;
-    drop(control);
+    let Running { master, served, .. } = Running::start("", "").await;
+    master.shutdown(std::net::Shutdown::Both).unwrap();
     assert_eq!(served.await.unwrap(), Ok(()));
 }

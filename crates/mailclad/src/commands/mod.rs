@@ -115,11 +115,12 @@ pub fn role(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// The directory of the configuration: `-c`, then $MAIL_CONFIG, then /etc/postfix.
+/// The directory of the configuration: `-c`, then $MAIL_CONFIG, then /etc/postfix; absolute where it exists.
 fn config_directory(option: Option<PathBuf>) -> PathBuf {
-    option
+    let directory = option
         .or_else(|| std::env::var_os("MAIL_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from))
-        .unwrap_or_else(|| "/etc/postfix".into())
+        .unwrap_or_else(|| "/etc/postfix".into());
+    std::path::absolute(&directory).unwrap_or(directory)
 }
 
 /// The configuration and the settings of main.cf for a command. The error is ready to be shown.

@@ -193,6 +193,8 @@ impl Children {
             .arg("--config")
             .arg(&self.config_directory)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            // A Ctrl-C at the terminal is for master, which ends the roles in order.
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot start a process: {error}"))?;
         let pid = child.id().unwrap_or_default();

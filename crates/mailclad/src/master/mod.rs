@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use config::compat::{self, Finding, Severity};
 use config::{Configuration, params};
 use link::Role;
 use maillog::Log;
@@ -66,9 +67,7 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     let paths = Paths::new(settings.get(params::queue_directory));
     paths.create(&role::owner(&settings)?).map_err(|error| error.to_string())?;
     let _lock = Lock::take(&paths.pid_file())?;
-    for warning in configuration.warnings() {
-        maillog::warning!(log, "{warning}");
-    }
+    report(&configuration, log);
     // Before anybody serves, so that no client meets a service that will not stay.
     let mut listeners = Listeners::default();
     listeners.bind(&configuration, log)?;
@@ -109,6 +108,22 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     Ok(())
 }
 
+/// Says once what is odd in a configuration, and what in it has no effect here.
+fn report(configuration: &Configuration, log: &Log) {
+    for warning in configuration.warnings() {
+        maillog::warning!(log, "{warning}");
+    }
+    let findings = compat::findings(configuration.main(), configuration.master(), configuration.host());
+    for Finding { file, line, parameter, severity, text } in findings {
+        match severity {
+            Severity::Note => maillog::info!(log, "{file}, line {line}: {parameter}: {text}"),
+            Severity::Warning | Severity::Error => {
+                maillog::warning!(log, "{file}, line {line}: {parameter}: {text}");
+            }
+        }
+    }
+}
+
 /// A configuration that can not be read, or that a service refuses, leaves everything as it was.
 async fn reload(
     configuration: &mut Configuration,
@@ -129,9 +144,7 @@ async fn reload(
         maillog::error!(log, "reload: {why}; the old configuration stays in force");
         return;
     }
-    for warning in new.warnings() {
-        maillog::warning!(log, "{warning}");
-    }
+    report(&new, log);
     *configuration = new;
     match children.replace_all(listeners).await {
         Ok(()) => {

@@ -236,7 +236,10 @@ impl HeaderPass {
             out.push(b'\n');
             return Ok(());
         }
-        out.extend_from_slice(&raw);
+        // Blanks between name and colon are not passed on: others may not forgive them.
+        out.extend_from_slice(field.name());
+        let colon = raw.iter().position(|&b| b == b':').unwrap_or(field.name().len());
+        out.extend_from_slice(&raw[colon..]);
         if !raw.ends_with(b"\n") {
             out.push(b'\n');
         }

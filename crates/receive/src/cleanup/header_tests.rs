@@ -56,6 +56,7 @@ async fn fields_of_others_stay_as_they_are() {
         ("From x@y Sat Nov 1\nA: b\n\nz\n", "X-Mailbox-Line: From x@y Sat Nov 1\nA: b\n\nz\n"),
         (">From x@y Sat\n\nFrom z\n", "X-Mailbox-Line: >From x@y Sat\n\nFrom z\n"),
         ("A: b\n", "A: b\n"),
+        ("A : spaced\nB:\n\n", "A: spaced\nB:\n\n"),
         ("A: b", "A: b\n"),
         ("", ""),
         ("\n", "\n"),

@@ -24,9 +24,18 @@ pub(crate) struct Site {
     pub(crate) folder: Folder,
     /// Where it listens.
     pub(crate) ports: Ports,
+    /// How long the log was before the server started, in bytes: what is before belongs to earlier runs.
+    pub(crate) log_begins: u64,
 }
 
 impl Site {
+    /// A site on ports that are free now.
+    pub(crate) fn new(folder: Folder) -> Result<Site, String> {
+        let mut site = Site { folder, ports: Ports::choose()?, log_begins: 0 };
+        site.log_begins = std::fs::metadata(site.log_file()).map_or(0, |found| found.len());
+        Ok(site)
+    }
+
     /// The certificate of the private authority.
     pub(crate) fn authority_file(&self) -> PathBuf {
         self.folder.path.join("tls/ca.pem")

@@ -59,7 +59,10 @@ impl Folder {
         };
         let folder = Folder { path, owner, as_root };
         if !may_be_used(&folder.path)? {
-            return Err(format!("{} is not empty; choose another folder", folder.path.display()));
+            return Err(format!(
+                "{} is in use for something else; choose another folder",
+                folder.path.display()
+            ));
         }
         folder.directory("", 0o755)?;
         Ok(folder)
@@ -108,14 +111,20 @@ fn closed_parent(path: &Path) -> Option<PathBuf> {
     path.ancestors().skip(1).filter(is_closed).last().map(Path::to_owned)
 }
 
-/// Empty, absent, or made by an earlier quickstart.
+/// Absent; or ours, and empty or made by an earlier quickstart. A folder of another user may hold links, and what we write
+/// and give away would be somewhere else.
 fn may_be_used(path: &Path) -> Result<bool, String> {
-    match fs::read_dir(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(format!("{}: {error}", path.display())),
-        Ok(mut entries) => Ok(entries.next().is_none()
-            || fs::read_to_string(path.join("main.cf")).is_ok_and(|text| text.starts_with(MARK))),
+    let named = |error: std::io::Error| format!("{}: {error}", path.display());
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(named(error)),
+        Ok(found) => found,
+    };
+    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(false);
     }
+    let is_empty = fs::read_dir(path).map_err(named)?.next().is_none();
+    Ok(is_empty || fs::read_to_string(path.join("main.cf")).is_ok_and(|text| text.starts_with(MARK)))
 }
 
 fn owner(as_root: bool) -> Result<Owner, String> {
@@ -166,6 +175,9 @@ mod tests {
         assert_eq!(may_be_used(&folder), Ok(false), "a configuration of somebody else");
         fs::write(folder.join("main.cf"), format!("{MARK}\n")).unwrap();
         assert_eq!(may_be_used(&folder), Ok(true), "an earlier quickstart");
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        assert_eq!(may_be_used(&link), Ok(false), "a link that somebody may turn");
     }
 
     #[test]

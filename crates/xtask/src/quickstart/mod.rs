@@ -14,7 +14,8 @@ mod proof;
 mod server;
 mod words;
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,7 +23,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use configuration::Site;
 use folder::Folder;
-use ports::Ports;
 use server::Server;
 
 /// The arguments.
@@ -69,9 +69,9 @@ fn serve(options: &Options) -> Result<(), String> {
         let stop = format!("{} postfix -c {} stop", program.display(), folder.path.display());
         return Err(format!("a server runs in {} already; stop it with: {stop}", folder.path.display()));
     }
-    let site = Arc::new(Site { ports: Ports::choose()?, folder });
+    let site = Arc::new(Site::new(folder)?);
     configuration::write(&site)?;
-    println!("{}", words::made(&site));
+    say(&words::made(&site))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| error.to_string())?.block_on(async {
         // Before the child exists, so that no interrupt leaves it behind.
@@ -88,7 +88,7 @@ fn serve(options: &Options) -> Result<(), String> {
 
 async fn prove_and_serve(
     site: &Arc<Site>,
-    program: &std::path::Path,
+    program: &Path,
     server: &mut Server,
     once: bool,
 ) -> Result<(), String> {
@@ -98,14 +98,20 @@ async fn prove_and_serve(
     });
     let proof = tokio::select! {
         proof = proof => proof.map_err(|error| error.to_string())??,
-        how = server.ended() => return Err(format!("the server ended: {how}")),
+        ended = server.ended() => return ended.and(Err("the server was stopped before the proof".into())),
     };
-    println!("{}\n{}", words::proved(&proof), words::log(site));
+    say(&words::proved(&proof))?;
+    say(&words::log(site))?;
     if once {
         return Ok(());
     }
-    println!("{}", words::next(site, program));
-    Err(format!("the server ended: {}", server.ended().await))
+    say(&words::next(site, program))?;
+    server.ended().await
+}
+
+/// A reader who has gone away ends the quickstart, and the server with it.
+fn say(text: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
 }
 
 /// Ctrl-C, and what a service manager sends.

@@ -53,11 +53,12 @@ impl Server {
         Ok(Server { child })
     }
 
-    /// Returns when it is gone, and says how.
-    pub(crate) async fn ended(&mut self) -> String {
+    /// Returns when it is gone: an error unless somebody stopped it with its own command.
+    pub(crate) async fn ended(&mut self) -> Result<(), String> {
         match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("the server ended: {status}")),
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the visitor reads.
 
-use std::fs;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::configuration::{DOMAIN, HOST, Site, USER};
@@ -43,14 +44,21 @@ and delivered to {}
     )
 }
 
-/// The last lines of the log.
+/// What the server has logged since it was started, the last lines of it.
 pub(crate) fn log(site: &Site) -> String {
     let path = site.log_file();
-    match fs::read_to_string(&path) {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(site.log_begins))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    };
+    match read() {
         Ok(text) => {
             let lines: Vec<&str> = text.lines().collect();
             let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
-            format!("\nThe log, {}\n{}", path.display(), last.join("\n"))
+            format!("\nThe log, {}\n\n{}", path.display(), last.join("\n"))
         }
         Err(error) => format!("\nThere is no log: {}: {error}", path.display()),
     }
