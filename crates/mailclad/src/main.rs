@@ -27,7 +27,8 @@ fn main() -> ExitCode {
     }
     if args.first().is_some_and(|first| first == local::deliver_as::ARGUMENT) {
         return local::deliver_as::run(|name, uid, gid| {
-            privilege::become_user(&privilege::User { name: name.to_owned(), uid, gid })
+            let user = privilege::User { name: name.to_owned(), uid, gid };
+            privilege::become_user(&user, privilege::NewPrivileges::Allowed)
         });
     }
     let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,7 +1,7 @@
 //! Giving up root. One of the four files with unsafe code: the C library's calls change all threads of the process at
 //! once, as POSIX demands, and no safe wrapper does that.
 //!
-//! After [`become_user`] the process can not regain what it gave up, and gains nothing by executing a set-user-id file.
+//! After [`become_user`] the process can not regain what it gave up.
 
 use std::ffi::CString;
 use std::io;
@@ -17,9 +17,18 @@ pub struct User {
     pub gid: u32,
 }
 
+/// What executing a set-user-id file may bring afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewPrivileges {
+    /// Nothing: for roles, which execute nothing.
+    Forbidden,
+    /// What the file says: for a user's own commands, some of which are set-user-id.
+    Allowed,
+}
+
 /// Becomes that user for good. Call it before any other thread has work to do. Without root it succeeds only
 /// when there is nothing to change.
-pub fn become_user(user: &User) -> io::Result<()> {
+pub fn become_user(user: &User, new_privileges: NewPrivileges) -> io::Result<()> {
     if user.uid == 0 || user.gid == 0 {
         return Err(io::Error::other(format!(
             "user \"{}\" has user or group id 0: refusing to run as root",
@@ -28,7 +37,7 @@ pub fn become_user(user: &User) -> io::Result<()> {
     }
     if !is_root() {
         return match rustix::process::geteuid().as_raw() == user.uid {
-            true => forbid_new_privileges(),
+            true => apply(new_privileges),
             false => Err(io::Error::other(format!("only root can become user \"{}\"", user.name))),
         };
     }
@@ -44,7 +53,7 @@ pub fn become_user(user: &User) -> io::Result<()> {
             return Err(io::Error::other("root was given up and could be taken back"));
         }
     }
-    forbid_new_privileges()
+    apply(new_privileges)
 }
 
 /// Does this process have root's rights?
@@ -52,8 +61,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn forbid_new_privileges() -> io::Result<()> {
-    Ok(rustix::thread::set_no_new_privs(true)?)
+fn apply(new_privileges: NewPrivileges) -> io::Result<()> {
+    match new_privileges {
+        NewPrivileges::Forbidden => Ok(rustix::thread::set_no_new_privs(true)?),
+        NewPrivileges::Allowed => Ok(()),
+    }
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
@@ -67,6 +79,6 @@ mod tests {
     #[test]
     fn nobody_becomes_root() {
         let root = User { name: "root".into(), uid: 0, gid: 0 };
-        assert!(become_user(&root).is_err());
+        assert!(become_user(&root, NewPrivileges::Forbidden).is_err());
     }
 }

@@ -13,7 +13,7 @@ use maillog::Log;
 
 use crate::jail::Jail;
 use crate::paths::Paths;
-use crate::privilege::{self, User, become_user};
+use crate::privilege::{self, NewPrivileges, User, become_user};
 use crate::{host, mail_log, users};
 
 /// Runs a role until its work is done.
@@ -118,7 +118,8 @@ pub fn owner(settings: &Settings) -> Result<User, String> {
 /// Gives up root, and everything of the file system that the role has no business with.
 fn confine(owner: &User, jail: &Jail, log: &Log) -> Result<(), String> {
     if privilege::is_root() {
-        become_user(owner).map_err(|error| format!("mail_owner = {}: {error}", owner.name))?;
+        become_user(owner, NewPrivileges::Forbidden)
+            .map_err(|error| format!("mail_owner = {}: {error}", owner.name))?;
     }
     if !jail.lock()? {
         maillog::info!(log, "this kernel has no Landlock: the role sees the whole file system");

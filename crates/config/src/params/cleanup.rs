@@ -49,7 +49,7 @@ params! { cleanup, "Cleanup";
     full_name_encoding_charset: Text(min: 1) = "utf-8", Planned("this step of cleanup is not built yet");
 
     /// How many address parts of one header are parsed.
-    header_address_token_limit: Int(min: 1) = "10240", Planned("header and body checks are not built yet");
+    header_address_token_limit: Int(min: 1) = "10240", Works;
 
     /// Tables that look at each header of a message.
     header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
@@ -112,7 +112,7 @@ params! { cleanup, "Cleanup";
     receive_override_options: Text(form: SetOf(&["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"])) = "", Planned("this part of the SMTP server is not built yet");
 
     /// Tables with an address that gets a copy of each recipient's mail.
-    recipient_bcc_maps: Text(form: Tables) = "", Planned("this step of cleanup is not built yet");
+    recipient_bcc_maps: Text(form: Tables) = "", Works;
 
     /// Which recipient addresses `recipient_canonical_maps` rewrites.
     recipient_canonical_classes: Text(min: 1, form: SetOf(&["envelope_recipient", "header_recipient"])) = "envelope_recipient, header_recipient", Works;
@@ -124,7 +124,7 @@ params! { cleanup, "Cleanup";
     remote_header_rewrite_domain: Text = "", Works;
 
     /// Tables with an address that gets a copy of each sender's mail.
-    sender_bcc_maps: Text(form: Tables) = "", Planned("this step of cleanup is not built yet");
+    sender_bcc_maps: Text(form: Tables) = "", Works;
 
     /// Which sender addresses `sender_canonical_maps` rewrites.
     sender_canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "header_sender"])) = "envelope_sender, header_sender", Works;

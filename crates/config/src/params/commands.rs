@@ -46,5 +46,5 @@ params! { commands, "Commands";
     sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Planned("it is not built yet");
 
     /// The group of the commands that submit mail and control the queue.
-    setgid_group: Text(min: 1) = "postdrop", Works;
+    setgid_group: Text(min: 1) = "postdrop", Accepted("no command is set-group-id: messages are submitted through a socket");
 }

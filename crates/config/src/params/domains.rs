@@ -40,7 +40,7 @@ params! { domains, "Domains and networks";
     proxy_interfaces: Text(form: Patterns) = "", Works;
 
     /// Fingerprints of client certificates that may relay mail.
-    relay_clientcerts: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    relay_clientcerts: Text(form: Tables) = "", Works;
 
     /// Domains that mail is relayed to for strangers.
     relay_domains: Text(form: List) = "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", Works;

@@ -22,7 +22,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_CApath: Text(form: Directory) = "", Works;
 
     /// As `smtp_tls_block_early_mail_reply`, for the LMTP client.
-    lmtp_tls_block_early_mail_reply: Bool = "no", Planned("this part of the LMTP client is not built yet");
+    lmtp_tls_block_early_mail_reply: Bool = "no", Works;
 
     /// As `smtp_tls_cert_file`, for the LMTP client.
     lmtp_tls_cert_file: Text(form: File) = "", Works;
@@ -52,7 +52,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// As `smtp_tls_enforce_peername`, for the LMTP client.
-    lmtp_tls_enforce_peername: Bool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_enforce_peername: Bool = "yes", Works;
 
     /// As `smtp_tls_enforce_sts_mx_patterns`, for the LMTP client.
     lmtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
@@ -61,10 +61,10 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_exclude_ciphers: Text(form: List) = "", Works;
 
     /// As `smtp_tls_fingerprint_cert_match`, for the LMTP client.
-    lmtp_tls_fingerprint_cert_match: Text(form: List) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_fingerprint_cert_match: Text(form: List) = "", Works;
 
     /// As `smtp_tls_fingerprint_digest`, for the LMTP client.
-    lmtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Works;
 
     /// As `smtp_tls_force_insecure_host_tlsa_lookup`, for the LMTP client.
     lmtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
@@ -94,7 +94,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_per_site: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// As `smtp_tls_policy_maps`, for the LMTP client.
-    lmtp_tls_policy_maps: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_policy_maps: Text(form: Tables) = "", Planned("level, match and servername work; a policy with another attribute defers its mail");
 
     /// As `smtp_tls_protocols`, for the LMTP client.
     lmtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
@@ -103,13 +103,13 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_scert_verifydepth: Int = "9", Works;
 
     /// As `smtp_tls_secure_cert_match`, for the LMTP client.
-    lmtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop", Works;
 
     /// As `smtp_tls_security_level`, for the LMTP client.
     lmtp_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"])) = "", Works;
 
     /// As `smtp_tls_servername`, for the LMTP client.
-    lmtp_tls_servername: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_servername: Text = "", Works;
 
     /// As `smtp_tls_session_cache_database`, for the LMTP client.
     lmtp_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
@@ -124,7 +124,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_trust_anchor_file: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// As `smtp_tls_verify_cert_match`, for the LMTP client.
-    lmtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Works;
 
     /// As `smtp_tls_wrappermode`, for the LMTP client.
     lmtp_tls_wrappermode: Bool = "no", Works;

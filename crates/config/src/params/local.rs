@@ -19,7 +19,7 @@ params! { local, "Local delivery";
     biff: Bool = "yes", Planned("this part of local delivery is not built yet");
 
     /// The directory in which local(8) runs commands.
-    command_execution_directory: Raw = "", Planned("this part of local delivery is not built yet");
+    command_execution_directory: Raw = "", Works;
 
     /// The letters that may come through in `$name` expansions of `mailbox_command`.
     command_expansion_filter: Text(min: 1, form: Table) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Works;
@@ -31,7 +31,7 @@ params! { local, "Local delivery";
     default_privs: Text(min: 1) = "nobody", Works;
 
     /// The letters that may come through in `$name` expansions of `command_execution_directory`.
-    execution_directory_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Planned("this filter is not built yet");
+    execution_directory_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Works;
 
     /// Whether the sender of a list is what `owner-list` is an alias for, instead of its name.
     expand_owner_alias: Bool = "no", Works;
@@ -40,7 +40,7 @@ params! { local, "Local delivery";
     fallback_transport: Text(form: Transport) = "", Works;
 
     /// As `fallback_transport`, for each recipient.
-    fallback_transport_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
+    fallback_transport_maps: Text(form: Tables) = "", Works;
 
     /// The letters that may come through in `$name` expansions of `forward_path`.
     forward_expansion_filter: Text(min: 1) = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", Works;
@@ -73,7 +73,7 @@ params! { local, "Local delivery";
     mailbox_command: Raw = "", Works;
 
     /// As `mailbox_command`, for each recipient.
-    mailbox_command_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
+    mailbox_command_maps: Text(form: Tables) = "", Works;
 
     /// How large a local mailbox file may become, in bytes; 0 for no limit.
     mailbox_size_limit: Long = "51200000", Works;
@@ -82,7 +82,7 @@ params! { local, "Local delivery";
     mailbox_transport: Text(form: Transport) = "", Works;
 
     /// As `mailbox_transport`, for each recipient.
-    mailbox_transport_maps: Text(form: Tables) = "", Planned("this part of local delivery is not built yet");
+    mailbox_transport_maps: Text(form: Tables) = "", Works;
 
     /// Whether `owner-x` and `x-request` are not split at the recipient delimiter.
     owner_request_special: Bool = "yes", Works;

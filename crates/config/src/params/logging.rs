@@ -16,7 +16,7 @@ params! { logging, "Log";
     delay_logging_resolution_limit: Int(max: 6) = "2", Works;
 
     /// Whether likely mistakes are warned about.
-    helpful_warnings: Bool = "yes", Planned("it is not built yet");
+    helpful_warnings: Bool = "yes", Works;
 
     /// Whether addresses in the log have quotes where mail commands need them.
     info_log_address_format: Text(min: 1, form: OneOf(&["external", "internal"])) = "external", Planned("it is not built yet");

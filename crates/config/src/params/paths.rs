@@ -7,7 +7,7 @@ params! { paths, "Files and directories";
     alternate_config_directories: Text(form: List) = "", Planned("it is not built yet");
 
     /// Where the administrative commands are.
-    command_directory: Text(min: 1, form: Directory) = "/usr/sbin", Works;
+    command_directory: Text(min: 1, form: Directory) = "/usr/sbin", Accepted("commands find each other: all of them are one program");
 
     /// Where main.cf and master.cf are.
     config_directory: Text(min: 1, form: Directory) = "/etc/postfix", Works;

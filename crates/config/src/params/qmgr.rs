@@ -103,7 +103,7 @@ params! { qmgr, "Queue manager";
     qmgr_ipc_timeout: Time(min: 1) = "60s", Accepted("the parts of the scheduler are in one process");
 
     /// How many messages may be in the active queue.
-    qmgr_message_active_limit: Int(min: 1) = "20000", Planned("this part of the scheduler is not built yet");
+    qmgr_message_active_limit: Int(min: 1) = "20000", Works;
 
     /// How many recipients may be in memory, and how many destinations are remembered as dead.
     qmgr_message_recipient_limit: Int(min: 1) = "20000", Planned("this part of the scheduler is not built yet");
@@ -115,8 +115,8 @@ params! { qmgr, "Queue manager";
     queue_minfree: Long = "0", Works;
 
     /// How often the deferred queue is looked through.
-    queue_run_delay: Time(min: 1) = "300s", Works;
+    queue_run_delay: Time(min: 1) = "300s", Accepted("each message has a time of its own; nothing waits for a scan");
 
     /// How long qmgr(8) waits before it asks a broken transport again.
-    transport_retry_time: Time(min: 1) = "60s", Planned("this part of the scheduler is not built yet");
+    transport_retry_time: Time(min: 1) = "60s", Works;
 }

@@ -19,10 +19,10 @@ params! { rewrite, "Rewriting and routing";
     default_transport: Text(min: 1, form: Transport) = "smtp", Works;
 
     /// What is looked up for the empty sender in sender-dependent transport tables.
-    empty_address_default_transport_maps_lookup_key: Text(min: 1) = "<>", Planned("these DNS lookups are not built yet");
+    empty_address_default_transport_maps_lookup_key: Text(min: 1) = "<>", Works;
 
     /// What is looked up for the empty sender in sender-dependent relayhost tables.
-    empty_address_relayhost_maps_lookup_key: Text(min: 1) = "<>", Planned("these DNS lookups are not built yet");
+    empty_address_relayhost_maps_lookup_key: Text(min: 1) = "<>", Works;
 
     /// The transport for `mydestination`.
     local_transport: Text(min: 1, form: Transport) = "local:$myhostname", Works;
@@ -34,10 +34,10 @@ params! { rewrite, "Rewriting and routing";
     relayhost: Text(form: List) = "", Works;
 
     /// Tables of users who moved, with their new addresses.
-    relocated_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
+    relocated_maps: Text(form: Tables) = "", Works;
 
     /// Whether `5.1.6 User has moved to` stands before their results.
-    relocated_prefix_enable: NBool = "yes", Planned("this part of address resolution is not built yet");
+    relocated_prefix_enable: NBool = "yes", Works;
 
     /// Whether `@`, `%` and `!` in quotes count when an address is routed.
     resolve_dequoted_address: Bool = "yes", Works;
@@ -46,13 +46,13 @@ params! { rewrite, "Rewriting and routing";
     resolve_null_domain: Bool = "no", Works;
 
     /// Whether `user@1.2.3.4` counts as `user@[1.2.3.4]`.
-    resolve_numeric_domain: Bool = "no", Planned("this part of address resolution is not built yet");
+    resolve_numeric_domain: Bool = "no", Works;
 
     /// Tables that replace `default_transport` for each sender.
-    sender_dependent_default_transport_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
+    sender_dependent_default_transport_maps: Text(form: Tables) = "", Works;
 
     /// Tables that replace `relayhost` for each sender.
-    sender_dependent_relayhost_maps: Text(form: Tables) = "", Planned("this part of address resolution is not built yet");
+    sender_dependent_relayhost_maps: Text(form: Tables) = "", Works;
 
     /// Whether `site!user` is rewritten to `user@site`.
     swap_bangpath: Bool = "yes", Works;

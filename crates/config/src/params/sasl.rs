@@ -16,16 +16,16 @@ params! { sasl, "SASL";
     lmtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Planned("SASL is not built yet");
 
     /// As `smtp_sasl_auth_enable`, for the LMTP client.
-    lmtp_sasl_auth_enable: Bool = "no", Planned("SASL is not built yet");
+    lmtp_sasl_auth_enable: Bool = "no", Works;
 
     /// As `smtp_sasl_auth_soft_bounce`, for the LMTP client.
     lmtp_sasl_auth_soft_bounce: Bool = "yes", Planned("SASL is not built yet");
 
     /// As `smtp_sasl_mechanism_filter`, for the LMTP client.
-    lmtp_sasl_mechanism_filter: Text = "", Planned("SASL is not built yet");
+    lmtp_sasl_mechanism_filter: Text = "", Works;
 
     /// As `smtp_sasl_password_maps`, for the LMTP client.
-    lmtp_sasl_password_maps: Text(form: Tables) = "", Planned("SASL is not built yet");
+    lmtp_sasl_password_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_sasl_password_result_delimiter`, for the LMTP client.
     lmtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Planned("SASL is not built yet");
@@ -34,13 +34,13 @@ params! { sasl, "SASL";
     lmtp_sasl_path: Text = "", Planned("SASL is not built yet");
 
     /// As `smtp_sasl_security_options`, for the LMTP client.
-    lmtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Planned("SASL is not built yet");
+    lmtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Works;
 
     /// As `smtp_sasl_tls_security_options`, for the LMTP client.
-    lmtp_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$lmtp_sasl_security_options", Planned("SASL is not built yet");
+    lmtp_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$lmtp_sasl_security_options", Works;
 
     /// As `smtp_sasl_tls_verified_security_options`, for the LMTP client.
-    lmtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$lmtp_sasl_tls_security_options", Planned("SASL is not built yet");
+    lmtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$lmtp_sasl_tls_security_options", Works;
 
     /// As `smtp_sasl_type`, for the LMTP client.
     lmtp_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");
@@ -55,16 +55,16 @@ params! { sasl, "SASL";
     smtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Planned("SASL is not built yet");
 
     /// Whether the client logs in.
-    smtp_sasl_auth_enable: Bool = "no", Planned("SASL is not built yet");
+    smtp_sasl_auth_enable: Bool = "no", Works;
 
     /// Whether mail waits when a login fails for good.
     smtp_sasl_auth_soft_bounce: Bool = "yes", Planned("SASL is not built yet");
 
     /// Which of the server's mechanisms are used.
-    smtp_sasl_mechanism_filter: Text = "", Planned("SASL is not built yet");
+    smtp_sasl_mechanism_filter: Text = "", Works;
 
     /// Tables with user and password for each server or sender.
-    smtp_sasl_password_maps: Text(form: Tables) = "", Planned("SASL is not built yet");
+    smtp_sasl_password_maps: Text(form: Tables) = "", Works;
 
     /// What separates user and password in such a table.
     smtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Planned("SASL is not built yet");
@@ -73,13 +73,13 @@ params! { sasl, "SASL";
     smtp_sasl_path: Text = "", Planned("SASL is not built yet");
 
     /// Which kinds of mechanisms are not used without TLS.
-    smtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Planned("SASL is not built yet");
+    smtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Works;
 
     /// Which kinds of mechanisms are not used with TLS.
-    smtp_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtp_sasl_security_options", Planned("SASL is not built yet");
+    smtp_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtp_sasl_security_options", Works;
 
     /// Which kinds of mechanisms are not used with TLS and a verified server.
-    smtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtp_sasl_tls_security_options", Planned("SASL is not built yet");
+    smtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtp_sasl_tls_security_options", Works;
 
     /// The SASL plug-in of the client.
     smtp_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");

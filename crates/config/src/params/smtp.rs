@@ -22,7 +22,7 @@ params! { smtp, "SMTP client";
     connection_cache_ttl_limit: Time(min: 1) = "2s", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
     /// Old switch for SMTP and LMTP clients without DNS; `smtp_dns_support_level` says more.
-    disable_dns_lookups: Bool = "no", Planned("these DNS lookups are not built yet");
+    disable_dns_lookups: Bool = "no", Works;
 
     /// Whether a workaround is on for C libraries that hide negative DNS answers.
     dns_ncache_ttl_fix_enable: Bool = "no", Accepted("the resolver does not depend on the C library");
@@ -31,7 +31,7 @@ params! { smtp, "SMTP client";
     dnssec_probe: Text = "ns:.", Planned("these DNS lookups are not built yet");
 
     /// Whether a failed MX lookup counts as no MX record.
-    ignore_mx_lookup_error: Bool = "no", Works;
+    ignore_mx_lookup_error: Bool = "no", Planned("this choice of addresses is not built yet");
 
     /// Whether a failed SRV lookup counts as no SRV record.
     ignore_srv_lookup_error: Bool = "no", Planned("these DNS lookups are not built yet");
@@ -49,10 +49,10 @@ params! { smtp, "SMTP client";
     smtp_balance_inet_protocols: Bool = "yes", Planned("this part of the SMTP client is not built yet");
 
     /// The IPv4 address from which the client connects.
-    smtp_bind_address: Text = "", Works;
+    smtp_bind_address: Text = "", Planned("this choice of addresses is not built yet");
 
     /// The IPv6 address from which the client connects.
-    smtp_bind_address6: Text = "", Works;
+    smtp_bind_address6: Text = "", Planned("this choice of addresses is not built yet");
 
     /// Whether mail waits when that address can not be used.
     smtp_bind_address_enforce: Bool = "no", Planned("this part of the SMTP client is not built yet");
@@ -91,7 +91,7 @@ params! { smtp, "SMTP client";
     smtp_data_xfer_timeout: Time(min: 1) = "180s", Works;
 
     /// Whether mail waits when no MX host has an address.
-    smtp_defer_if_no_mx_address_found: Bool = "no", Works;
+    smtp_defer_if_no_mx_address_found: Bool = "no", Planned("this choice of addresses is not built yet");
 
     /// As `default_delivery_status_filter`, for smtp(8).
     smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
@@ -175,7 +175,7 @@ params! { smtp, "SMTP client";
     smtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the SMTP client is not built yet");
 
     /// Whether equal MX hosts are tried in random order.
-    smtp_randomize_addresses: Bool = "yes", Works;
+    smtp_randomize_addresses: Bool = "yes", Planned("this choice of addresses is not built yet");
 
     /// How long RCPT TO and the reply may take.
     smtp_rcpt_timeout: Time(min: 1) = "300s", Works;
@@ -187,13 +187,13 @@ params! { smtp, "SMTP client";
     smtp_rset_timeout: Time(min: 1) = "20s", Works;
 
     /// Whether `AUTH=<>` is appended to MAIL FROM after a login.
-    smtp_send_dummy_mail_auth: Bool = "no", Planned("this part of the SMTP client is not built yet");
+    smtp_send_dummy_mail_auth: Bool = "no", Works;
 
     /// Whether client facts are sent with XFORWARD to servers that offer it.
     smtp_send_xforward_command: Bool = "no", Planned("XCLIENT and XFORWARD are not built yet");
 
     /// Whether the sender chooses the password, which ends connection reuse.
-    smtp_sender_dependent_authentication: Bool = "no", Planned("this part of the SMTP client is not built yet");
+    smtp_sender_dependent_authentication: Bool = "no", Works;
 
     /// Whether a 5xx greeting makes the client try the next server.
     smtp_skip_5xx_greeting: Bool = "yes", Works;

@@ -22,7 +22,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_CApath: Text(form: Directory) = "", Works;
 
     /// Whether replies that come too early after STARTTLS are checked for.
-    smtp_tls_block_early_mail_reply: Bool = "no", Planned("this part of the SMTP client is not built yet");
+    smtp_tls_block_early_mail_reply: Bool = "no", Works;
 
     /// The client's RSA certificate.
     smtp_tls_cert_file: Text(form: File) = "", Works;
@@ -55,7 +55,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// Old switch: whether the server's name must match when TLS is required.
-    smtp_tls_enforce_peername: Bool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_enforce_peername: Bool = "yes", Works;
 
     /// Whether MX names must match the patterns of an MTA-STS policy, and certificates the MX name.
     smtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
@@ -64,10 +64,10 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_exclude_ciphers: Text(form: List) = "", Works;
 
     /// Fingerprints that are trusted at level `fingerprint`.
-    smtp_tls_fingerprint_cert_match: Text(form: List) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_fingerprint_cert_match: Text(form: List) = "", Works;
 
     /// The digest of fingerprints.
-    smtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Works;
 
     /// Whether TLSA records are asked for below names that are not secure.
     smtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
@@ -97,7 +97,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_per_site: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// Tables with a TLS policy for each destination.
-    smtp_tls_policy_maps: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_policy_maps: Text(form: Tables) = "", Planned("level, match and servername work; a policy with another attribute defers its mail");
 
     /// The TLS versions of opportunistic TLS.
     smtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
@@ -106,13 +106,13 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_scert_verifydepth: Int = "9", Works;
 
     /// Which names a certificate may have at level `secure`.
-    smtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop, dot-nexthop", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_secure_cert_match: Text(min: 1, form: List) = "nexthop, dot-nexthop", Works;
 
     /// The TLS level where no policy says otherwise.
     smtp_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"])) = "${{$compatibility_level} <level {3.11} ? {} : {may}}", Works;
 
     /// The name that is sent as SNI.
-    smtp_tls_servername: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_servername: Text = "", Works;
 
     /// Where TLS sessions are kept for resumption.
     smtp_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
@@ -127,7 +127,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_trust_anchor_file: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
 
     /// Which names a certificate may have at level `verify`.
-    smtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Works;
 
     /// Whether TLS begins with the connection, without STARTTLS.
     smtp_tls_wrappermode: Bool = "no", Works;

@@ -10,7 +10,7 @@ params! { smtpd_access, "SMTP server: access";
     access_map_reject_code: Int = "554", Works;
 
     /// Whether mail with sender-specified routing (`user@remote@site`) is relayed for strangers.
-    allow_untrusted_routing: Bool = "no", Planned("this part of the SMTP server is not built yet");
+    allow_untrusted_routing: Bool = "no", Works;
 
     /// The reply to clients that a DNS list names, with `$name` expansions of its own.
     default_rbl_reply: Raw(min: 1) = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", Planned("these DNS lookups are not built yet");
@@ -25,7 +25,7 @@ params! { smtpd_access, "SMTP server: access";
     maps_rbl_domains: Text = "", Planned("these DNS lookups are not built yet");
 
     /// Reply code for clients that a DNS list names.
-    maps_rbl_reject_code: Int = "554", Works;
+    maps_rbl_reject_code: Int = "554", Planned("DNS block lists are not built yet");
 
     /// Reply code of `reject_multi_recipient_bounce`.
     multi_recipient_bounce_reject_code: Int = "550", Planned("this part of the SMTP server is not built yet");
@@ -37,7 +37,7 @@ params! { smtpd_access, "SMTP server: access";
     permit_mx_backup_networks: Text(form: Patterns) = "", Planned("this part of the SMTP server is not built yet");
 
     /// Reply code of `reject_plaintext_session`.
-    plaintext_reject_code: Int = "450", Planned("this part of the SMTP server is not built yet");
+    plaintext_reject_code: Int = "450", Works;
 
     /// Tables with a reply for each DNS list, instead of `default_rbl_reply`.
     rbl_reply_maps: Text(form: Tables) = "", Planned("these DNS lookups are not built yet");
@@ -109,7 +109,7 @@ params! { smtpd_access, "SMTP server: access";
     smtpd_reject_unlisted_recipient: Bool = "yes", Works;
 
     /// Whether unknown senders of our domains are refused.
-    smtpd_reject_unlisted_sender: Bool = "no", Planned("this part of the SMTP server is not built yet");
+    smtpd_reject_unlisted_sender: Bool = "no", Works;
 
     /// Whether `smtpd_relay_restrictions` come first.
     smtpd_relay_before_recipient_restrictions: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Works;

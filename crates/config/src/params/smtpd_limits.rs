@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { smtpd_limits, "SMTP server: limits per client";
     /// The time over which client rates are counted.
-    anvil_rate_time_unit: Time(min: 1) = "60s", Planned("client rates are not counted yet");
+    anvil_rate_time_unit: Time(min: 1) = "60s", Works;
 
     /// How often the peak rates of clients are logged.
     anvil_status_update_time: Time(min: 1) = "600s", Planned("client rates are not counted yet");
@@ -13,13 +13,13 @@ params! { smtpd_limits, "SMTP server: limits per client";
     smtpd_client_auth_rate_limit: Int = "0", Planned("client rates are not counted yet");
 
     /// How many connections one client may have; 0 for no limit.
-    smtpd_client_connection_count_limit: Int = "50", Planned("client rates are not counted yet");
+    smtpd_client_connection_count_limit: Int = "50", Works;
 
     /// How many connections a client may open in `anvil_rate_time_unit`; 0 for no limit.
-    smtpd_client_connection_rate_limit: Int = "0", Planned("client rates are not counted yet");
+    smtpd_client_connection_rate_limit: Int = "0", Works;
 
     /// Clients without connection and rate limits.
-    smtpd_client_event_limit_exceptions: Text(form: Patterns) = "${smtpd_client_connection_limit_exceptions:$mynetworks}", Planned("client rates are not counted yet");
+    smtpd_client_event_limit_exceptions: Text(form: Patterns) = "${smtpd_client_connection_limit_exceptions:$mynetworks}", Works;
 
     /// How many bits of an IPv4 address tell one client from another.
     smtpd_client_ipv4_prefix_length: Int(max: 32) = "32", Planned("client rates are not counted yet");
@@ -28,11 +28,11 @@ params! { smtpd_limits, "SMTP server: limits per client";
     smtpd_client_ipv6_prefix_length: Int(max: 128) = "84", Planned("client rates are not counted yet");
 
     /// How many messages a client may send in `anvil_rate_time_unit`; 0 for no limit.
-    smtpd_client_message_rate_limit: Int = "0", Planned("client rates are not counted yet");
+    smtpd_client_message_rate_limit: Int = "0", Works;
 
     /// How many TLS sessions a client may negotiate anew in `anvil_rate_time_unit`; 0 for no limit.
-    smtpd_client_new_tls_session_rate_limit: Int = "0", Planned("client rates are not counted yet");
+    smtpd_client_new_tls_session_rate_limit: Int = "0", Works;
 
     /// How many recipients a client may name in `anvil_rate_time_unit`; 0 for no limit.
-    smtpd_client_recipient_rate_limit: Int = "0", Planned("client rates are not counted yet");
+    smtpd_client_recipient_rate_limit: Int = "0", Works;
 }

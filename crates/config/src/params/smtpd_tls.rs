@@ -64,7 +64,7 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_exclude_ciphers: Text(form: List) = "", Works;
 
     /// The digest of client certificate fingerprints.
-    smtpd_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtpd_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Works;
 
     /// The server's RSA key.
     smtpd_tls_key_file: Text(form: File) = "$smtpd_tls_cert_file", Works;
@@ -100,7 +100,7 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
 
     /// How long a TLS session, and the keys of session tickets, are kept.
-    smtpd_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("TLS session resumption and SNI are not built yet");
+    smtpd_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Works;
 
     /// How large the transcript of one TLS handshake may become, in bytes.
     smtpd_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");

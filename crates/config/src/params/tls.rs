@@ -91,7 +91,7 @@ params! { tls, "TLS";
     tls_session_ticket_cipher: Text = "aes-256-cbc", Planned("TLS session resumption and SNI are not built yet");
 
     /// OpenSSL options that are turned on.
-    tls_ssl_options: Text = "", Planned("TLS behaves as with the default yet");
+    tls_ssl_options: Text = "", Works;
 
     /// How many TLS transcripts are written in `anvil_rate_time_unit`; 0 or less for no limit.
     tls_trace_rate_limit: Int = "1", Planned("client rates are not counted yet");

@@ -73,7 +73,8 @@ fn serve(options: &Options) -> Result<(), String> {
     configuration::write(&site)?;
     say(&words::made(&site))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(async {
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let result = runtime.block_on(async {
         // Before the child exists, so that no interrupt leaves it behind.
         let mut interrupts = Interrupts::install().map_err(|error| error.to_string())?;
         let mut server = Server::start(&program, &site.folder.path)?;
@@ -83,7 +84,10 @@ fn serve(options: &Options) -> Result<(), String> {
         };
         let stopped = server.stop().await;
         result.map_err(|why| format!("{why}\n{}", words::log(&site))).and(stopped)
-    })
+    });
+    // A proof that waits for a server which is gone is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 async fn prove_and_serve(
