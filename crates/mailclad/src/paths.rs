@@ -2,11 +2,13 @@
 //!
 //! | name | mode | what |
 //! | --- | --- | --- |
-//! | `pid/master.pid` | 0644 | locked by a running master |
-//! | `public/pickup` | 0666 | socket: sendmail brings messages |
-//! | `public/queue` | 0666 | socket: postqueue and postsuper; who may do what is decided by user id |
-//! | `maildrop/` | 1733 | messages left by sendmail while the system was down |
-//! | `mailclad/` | 0700 | the store: `queue.db`, `body/` |
+//! | `pid/master.pid` | 0644 | locked by a running master, ours or Postfix's: one mail system for one queue |
+//! | `mailclad/public/pickup` | 0666 | socket: sendmail brings messages |
+//! | `mailclad/public/queue` | 0666 | socket: postqueue and postsuper; who may do what is decided by user id |
+//! | `mailclad/maildrop/` | 1733 | messages left by sendmail while the system was down |
+//! | `mailclad/store/` | 0700 | `queue.db`, `body/` |
+//!
+//! Postfix's own directories beside them are left as they are, so that the way back stays open.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -34,22 +36,22 @@ impl Paths {
 
     /// sendmail's door.
     pub fn pickup_socket(&self) -> PathBuf {
-        self.queue_directory.join("public/pickup")
+        self.queue_directory.join("mailclad/public/pickup")
     }
 
     /// The commands' door.
     pub fn queue_socket(&self) -> PathBuf {
-        self.queue_directory.join("public/queue")
+        self.queue_directory.join("mailclad/public/queue")
     }
 
     /// sendmail's back door.
     pub fn maildrop(&self) -> PathBuf {
-        self.queue_directory.join("maildrop")
+        self.queue_directory.join("mailclad/maildrop")
     }
 
     /// The store.
     pub fn spool(&self) -> PathBuf {
-        self.queue_directory.join("mailclad")
+        self.queue_directory.join("mailclad/store")
     }
 
     /// Makes what is missing, owned by `owner` when we are root. The error names the directory.
@@ -60,9 +62,10 @@ impl Paths {
         for (name, mode, owned) in [
             ("", 0o755, false),
             ("pid", 0o755, false),
-            ("public", 0o755, true),
-            ("maildrop", 0o1733, true),
-            ("mailclad", 0o700, true),
+            ("mailclad", 0o755, false),
+            ("mailclad/public", 0o755, true),
+            ("mailclad/maildrop", 0o1733, true),
+            ("mailclad/store", 0o700, true),
         ] {
             let path = self.queue_directory.join(name);
             match fs::DirBuilder::new().recursive(name.is_empty()).mode(mode).create(&path) {

@@ -63,7 +63,7 @@ fn serve(
     let jail = Jail::new(&configuration, settings, &written);
     match role {
         Role::Receive => {
-            let prepared = receive::prepare(configuration, log.clone(), tag)?;
+            let prepared = receive::prepare(configuration, log.clone(), tag, paths.maildrop())?;
             let pickup = listen(&paths.pickup_socket(), 0o666)?;
             confine(&owner, &jail, log)?;
             runtime()?.block_on(receive::serve(prepared, control, pickup))

@@ -42,8 +42,14 @@ pub(crate) struct PickupSettings {
 }
 
 /// Reads everything that the role needs. A service that can not work is logged and left out; the error, which ends the
-/// role, concerns what all share. `tag` tells this process's queue ids from those of the others.
-pub fn prepare(configuration: Configuration, log: Log, tag: u8) -> Result<Prepared, String> {
+/// role, concerns what all share. `tag` tells this process's queue ids from those of the others; `maildrop` is where sendmail leaves
+/// messages while nobody listens.
+pub fn prepare(
+    configuration: Configuration,
+    log: Log,
+    tag: u8,
+    maildrop: PathBuf,
+) -> Result<Prepared, String> {
     let main = configuration.settings("pickup").map_err(|errors| errors.to_string())?;
     let resolver = Arc::new(Resolver::from_system());
     let shared = Shared { configuration: &configuration, log: &log, resolver: &resolver };
@@ -82,7 +88,7 @@ pub fn prepare(configuration: Configuration, log: Log, tag: u8) -> Result<Prepar
         pickup: PickupSettings {
             log: pickup_log,
             cleanup: Arc::new(cleanup),
-            maildrop: PathBuf::from(settings.get(params::queue_directory)).join("maildrop"),
+            maildrop,
             size_limit: settings.get(params::message_size_limit).unsigned_abs(),
             origin: settings.get(params::myorigin).to_owned(),
         },

@@ -1,5 +1,5 @@
 //! A whole mail system in a temporary folder, and a client that speaks to it. Everything stays on loopback.
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses its part, and has no other way out
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -97,7 +97,7 @@ impl Running {
         let sink = Sink::open(&Destination::File(path.join("log")), "host").unwrap();
         let log = Log::new(Arc::new(sink), "postfix", "receive");
         let lines: Vec<u32> = configuration.services().iter().map(|service| service.line as u32).collect();
-        let prepared = receive::prepare(configuration, log, 1).unwrap();
+        let prepared = receive::prepare(configuration, log, 1, path.join("maildrop")).unwrap();
         let pickup = path.join("pickup");
         let pickup_listener = UnixListener::bind(&pickup).unwrap();
         let (master, control) = UnixStream::pair().unwrap();
