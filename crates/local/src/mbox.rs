@@ -254,7 +254,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("joe");
         let patient = Append {
-            locking: Locking { attempts: 100_000, delay: std::time::Duration::ZERO, ..locking() },
+            locking: Locking { attempts: 10_000, delay: std::time::Duration::from_millis(1), ..locking() },
             ..job(&path)
         };
         std::thread::scope(|scope| {
