@@ -42,9 +42,10 @@ impl<'a> Iterator for Arguments<'a> {
             self.words = value.map_or(&[], |(_, rest)| rest);
             return Some(Argument::Option(word, value.map(|(value, _)| value.as_str())));
         }
-        // `--` ends the options; postconf shows it, a program does not get it.
-        self.options = false;
-        if word == "--" { self.next() } else { Some(Argument::Word(word)) }
+        // The `--` that ends the options is for us: postconf shows it, a program does not get it. One behind the first word is the
+        // program's own.
+        let ends_options = std::mem::take(&mut self.options) && word == "--";
+        if ends_options { self.next() } else { Some(Argument::Word(word)) }
     }
 }
 

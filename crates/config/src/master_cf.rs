@@ -404,6 +404,7 @@ mod tests {
             ("-o { a = b c }\n  {}  { x  y }", vec![("a", "b c")], vec!["", "x  y"]),
             ("-o {a={b}}", vec![("a", "{b}")], vec![]),
             ("-- -o a=b", vec![], vec!["-o", "a=b"]),
+            ("argv=x -- y", vec![], vec!["argv=x", "--", "y"]),
             (
                 "flags=DRhu user=v argv=/bin/x -f ${sender}",
                 vec![],
