@@ -255,10 +255,7 @@ impl QueueRole {
                 }
                 call.answer(Reply::Done, Vec::new());
             }
-            Request::Flush(what) => {
-                self.flush(&what);
-                call.answer(Reply::Done, Vec::new());
-            }
+            Request::Flush(what) => self.flush(&what, call),
             Request::Ping => call.answer(Reply::Done, Vec::new()),
             _ => call.answer(Reply::Failed("not a request to the queue".into()), Vec::new()),
         }

@@ -18,6 +18,8 @@ pub fn serve(
         hostname: settings.get(params::myhostname).to_owned(),
         banner: settings.get(params::smtpd_banner).to_owned(),
         tls: TlsOffer::None,
+        // A script pipes its whole dialogue in; nobody else's mail is on this connection that it could smuggle in.
+        forbid_unauth_pipelining: false,
         message_size_limit: u64::try_from(settings.get(params::message_size_limit)).unwrap_or(0),
         ..Options::default()
     };

@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 
 use link::message::{Change as Wish, FlushWhat, Listed, QueueName, Shown};
-use link::{Incoming, Reply, Request};
+use link::{Call, Incoming, Reply, Request};
 use mail::QueueId;
-use spool::{Body, Change, Held, RecipientState, Stored};
+use spool::{Body, Change, Held, RecipientState, StoreError, Stored};
 
-use super::{QueueRole, Scan};
+use super::QueueRole;
 use crate::active::Afterwards;
 
 /// Messages in a page of a listing.
@@ -20,14 +20,11 @@ impl QueueRole {
         let may_change = uid == 0 || uid == own_uid;
         let (reply, descriptors) = match request {
             Request::List { after } => (self.list(after.as_ref()), Vec::new()),
-            Request::Flush(what) => {
-                self.flush(&what);
-                (Reply::Done, Vec::new())
-            }
+            Request::Flush(what) => return self.flush(&what, call),
             Request::Change { .. } | Request::Show { .. } if !may_change => {
                 (Reply::Failed("only root and the mail system's owner may do this".into()), Vec::new())
             }
-            Request::Change { action, ids, queues } => (self.change(action, &ids, &queues), Vec::new()),
+            Request::Change { action, ids, queues } => return self.change(action, &ids, &queues, call),
             Request::Show { id } => self.show(&id),
             Request::Ping => (Reply::Done, Vec::new()),
             _ => (Reply::Failed("not a request of a command".into()), Vec::new()),
@@ -99,25 +96,25 @@ impl QueueRole {
         }
     }
 
-    pub(super) fn flush(&mut self, what: &FlushWhat) {
+    /// Answered when the store has the new times, so that whoever looks next sees them.
+    pub(super) fn flush(&mut self, what: &FlushWhat, call: Call) {
         self.schedule.revive();
-        match what {
-            FlushWhat::All => self.record(vec![Change::Flush { id: None }]),
-            FlushWhat::Message(id) => self.record(vec![Change::Flush { id: Some(id.clone()) }]),
+        let changes = match what {
+            FlushWhat::All => vec![Change::Flush { id: None }],
+            FlushWhat::Message(id) => vec![Change::Flush { id: Some(id.clone()) }],
             FlushWhat::Site(domain) => {
                 let ids = self.matching(|stored| {
                     stored.recipients().any(|(recipient, _, _)| {
                         recipient.address.domain().is_some_and(|own| own.eq_ignore_ascii_case(domain))
                     })
                 });
-                self.record(ids.into_iter().map(|id| Change::Flush { id: Some(id) }).collect());
+                ids.into_iter().map(|id| Change::Flush { id: Some(id) }).collect()
             }
-        }
-        // The changes are carried out before any later question: the writer works in order, and the scan begins anew.
-        self.rescan();
+        };
+        self.carry_out(changes, call, Reply::Done);
     }
 
-    fn change(&mut self, action: Wish, ids: &[QueueId], queues: &[QueueName]) -> Reply {
+    fn change(&mut self, action: Wish, ids: &[QueueId], queues: &[QueueName], call: Call) {
         let wanted: HashSet<&QueueId> = ids.iter().collect();
         let all = self.matching(|stored| {
             (wanted.is_empty() || wanted.contains(&stored.message.id))
@@ -132,9 +129,7 @@ impl QueueRole {
         for id in &all {
             self.change_one(action, id, &mut changes);
         }
-        self.record(changes);
-        self.rescan();
-        Reply::Changed(all)
+        self.carry_out(changes, call, Reply::Changed(all));
     }
 
     fn change_one(&mut self, action: Wish, id: &QueueId, changes: &mut Vec<Change>) {
@@ -187,10 +182,17 @@ impl QueueRole {
         }
     }
 
-    fn rescan(&mut self) {
-        // Behind everything that is queued for the writer: its answer says that the scan will see the changes.
+    /// Makes changes durable, answers, and looks for what is due now.
+    fn carry_out(&self, changes: Vec<Change>, call: Call, reply: Reply) {
         let events = self.events.clone();
-        self.spool.record(Vec::new(), Box::new(move |_| drop(events.send(super::Event::Rescan))));
-        self.scan = Scan::Due(None);
+        let done = Box::new(move |result: Result<(), StoreError>| {
+            match result {
+                Ok(()) => call.answer(reply, Vec::new()),
+                Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
+            }
+            // A role that is gone has nothing to look for.
+            let _ = events.send(super::Event::Rescan);
+        });
+        self.spool.record(changes, done);
     }
 }
