@@ -94,9 +94,7 @@ fn prepare_with(
                 (service_log, agent)
             }
         };
-        if let Err(why) = &agent {
-            maillog::fatal!(service_log, "{why}");
-        }
+        // A service that can not work says so when it is used, as Postfix's do: stock files name services that nobody needs.
         let delivers = DeliveryService { log: service_log, agent };
         services.insert(service.name.clone(), Arc::new(delivers));
     }

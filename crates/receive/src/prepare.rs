@@ -41,6 +41,18 @@ pub(crate) struct PickupSettings {
     pub(crate) origin: String,
 }
 
+/// The log of cleanup(8), a service of its own whatever brought the message: its syslog_name is not the one of a submission
+/// service.
+pub(crate) fn cleanup_log(configuration: &Configuration, log: &Log) -> Log {
+    let settings = match configuration.service_of_program("cleanup") {
+        Some(service) => configuration.settings_of(service),
+        None => configuration.settings("cleanup"),
+    };
+    // Wrong settings stop the service that has them, with their own words.
+    settings
+        .map_or_else(|_| log.clone(), |settings| log.service(settings.get(params::syslog_name), "cleanup"))
+}
+
 /// Reads everything that the role needs. A service that can not work is logged and left out; the error, which ends the
 /// role, concerns what all share. `tag` tells this process's queue ids from those of the others; `maildrop` is where sendmail leaves
 /// messages while nobody listens.
@@ -82,7 +94,7 @@ pub fn prepare(
     let syslog_name = settings.get(params::syslog_name);
     let pickup_log = log.service(syslog_name, "pickup");
     let routing = Arc::new(Routing::new(&settings, &tables(&pickup_log), configuration.host()));
-    let cleanup = cleanup_of(&settings, routing, log.service(syslog_name, "cleanup"));
+    let cleanup = cleanup_of(&settings, routing, cleanup_log(&configuration, &log));
     Ok(Prepared {
         services,
         pickup: PickupSettings {

@@ -21,6 +21,7 @@ use tls::server::Server;
 use tokio::sync::Semaphore;
 
 use crate::cleanup::Cleanup;
+use crate::prepare::cleanup_log;
 use crate::prepare::cleanup_of;
 
 /// A service, ready for sessions.
@@ -103,7 +104,7 @@ impl Service {
         for text in warnings {
             maillog::warning!(log, "{text}");
         }
-        let cleanup = Arc::new(cleanup_of(&settings, routing, shared.log.service(syslog_name, "cleanup")));
+        let cleanup = Arc::new(cleanup_of(&settings, routing, cleanup_log(shared.configuration, shared.log)));
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let hosts = |parameter: config::param::Param<config::param::kind::Text>| {
             let style = MatchStyle::HostsAndAddresses(ParentStyle::of(parameter.name(), parents));

@@ -204,11 +204,14 @@ pub(crate) fn read(path: &str) -> Result<Vec<u8>, String> {
 fn warn_of_mode(path: &str, notices: &mut Vec<Notice>) {
     if let Ok(metadata) = fs::metadata(Path::new(path)) {
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            notices.push(Notice(format!(
-                "private key file {path} can be read by others (mode {mode:04o}): use chmod 0600"
-            )));
-        }
+        let who = match (mode & 0o007, mode & 0o070) {
+            (0, 0) => return,
+            (0, _) => "its group",
+            _ => "others",
+        };
+        notices.push(Notice(format!(
+            "private key file {path} can be read by {who} (mode {mode:04o}): chmod 0600 keeps it for its owner"
+        )));
     }
 }
 

@@ -58,7 +58,7 @@ pub static COMMANDS: &[Command] = &[
         run: sendmail::newaliases,
     },
     Command { name: "sendmail", about: "submit mail", run: sendmail::run },
-    Command { name: "mailq", about: "list the queue", run: postqueue::mailq },
+    Command { name: "mailq", about: "list the queue", run: sendmail::mailq },
     Command { name: "postqueue", about: "list and flush the queue", run: postqueue::run },
     Command { name: "postsuper", about: "delete, hold, release and requeue messages", run: postsuper::run },
     Command { name: "postcat", about: "show a message of the queue", run: postcat::run },

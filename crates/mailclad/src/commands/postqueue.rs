@@ -56,11 +56,6 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// mailq: `postqueue -p`.
-pub fn mailq(_args: &[OsString]) -> ExitCode {
-    perform(None, &Wish::List)
-}
-
 /// `sendmail -q`: `postqueue -f`.
 pub fn flush(directory: Option<PathBuf>) -> ExitCode {
     perform(directory, &Wish::Flush(FlushWhat::All))

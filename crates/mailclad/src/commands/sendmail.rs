@@ -78,6 +78,12 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
+/// mailq(1): `sendmail -bp`, with sendmail's options.
+pub fn mailq(args: &[OsString]) -> ExitCode {
+    let args: Vec<OsString> = std::iter::once("-bp".into()).chain(args.iter().cloned()).collect();
+    run(&args)
+}
+
 /// newaliases(1).
 pub fn newaliases(_args: &[OsString]) -> ExitCode {
     postalias::newaliases(&config_directory(None), &host::facts())
