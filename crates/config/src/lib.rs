@@ -9,6 +9,7 @@ pub mod compat;
 mod config_error;
 mod configuration;
 pub mod edit;
+pub mod environment;
 pub mod expand;
 pub mod families;
 mod host;

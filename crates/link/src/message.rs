@@ -136,6 +136,9 @@ pub enum Reply {
         outcomes: Vec<Outcome>,
         /// Set when the destination as a whole could not be used, with the reason: it is left alone for a while then.
         site_failure: Option<String>,
+        /// Where the recipients of these indexes led, when a report was asked for and one led to several places or to
+        /// another than itself.
+        places: Vec<(usize, Recipient, Outcome)>,
     },
     /// A page of the queue.
     Listing {

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use link::message::Delivery;
-use mail::{Address, Message, Origin, Outcome, OutcomeKind, Recipient, header};
+use mail::{Address, Message, Origin, Outcome, OutcomeKind, Purpose, Recipient, header};
 
 use crate::content::Body;
 
@@ -33,6 +33,11 @@ impl InHand {
             .collect();
         let Delivery { message, next_hop, .. } = delivery;
         Ok(InHand { message, next_hop, body, delivered_to })
+    }
+
+    /// Is it only asked whether it could be delivered?
+    pub(crate) fn is_probe(&self) -> bool {
+        self.message.envelope.purpose == Purpose::Probe
     }
 
     /// Was the message delivered to this recipient before? Then it goes in circles.

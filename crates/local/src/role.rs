@@ -16,7 +16,7 @@ use config::{Configuration, Settings, params};
 use link::message::Delivery;
 use link::{Incoming, Link, Reply, Request, Role};
 use mail::delivery_line::{Delays, delivery_line};
-use mail::{IdGenerator, Outcome, Status};
+use mail::{IdGenerator, Outcome, Purpose, Status};
 use maillog::Log;
 use route::Routing;
 use tables::Tables;
@@ -217,6 +217,7 @@ impl DeliveryService {
         let (id, waited, began) = (delivery.message.id.clone(), delivery.waited, Instant::now());
         let recipients = delivery.message.envelope.recipients.clone();
         let transport = delivery.transport.clone();
+        let purpose = delivery.message.envelope.purpose;
         let body = match (delivery.body.take(), file) {
             (Some(bytes), _) => Ok(Body::inline(bytes)),
             (None, Some(file)) => Body::file(file),
@@ -237,13 +238,19 @@ impl DeliveryService {
             ..Delays::default()
         };
         let mut outcomes = Vec::new();
-        for report in reports {
-            for (recipient, outcome) in &report.lines {
-                maillog::info!(log, "{}", delivery_line(&id, recipient, outcome, &delays, 0));
+        let mut places = Vec::new();
+        for (report, asked) in reports.into_iter().zip(&recipients) {
+            let alone = report.lines.len() == 1;
+            for (recipient, outcome) in report.lines {
+                let outcome = outcome.for_purpose(purpose);
+                maillog::info!(log, "{}", delivery_line(&id, &recipient, &outcome, &delays, 0));
+                if purpose != Purpose::Delivery && !(alone && recipient == *asked) {
+                    places.push((outcomes.len(), recipient, outcome));
+                }
             }
-            outcomes.push(report.outcome);
+            outcomes.push(report.outcome.for_purpose(purpose));
         }
-        Reply::Attempted { outcomes, site_failure: None }
+        Reply::Attempted { outcomes, site_failure: None, places }
     }
 }
 

@@ -94,6 +94,9 @@ impl VirtualAgent {
             + &original_to(&recipient.original)
             + &delivered_to(&recipient.address);
         let is_maildir = path.ends_with('/');
+        if in_hand.is_probe() {
+            return Ok(if is_maildir { "delivers to maildir" } else { "delivers to mailbox" });
+        }
         let work = if is_maildir {
             Work::Store(Store {
                 path: path.clone(),

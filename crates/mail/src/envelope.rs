@@ -21,6 +21,22 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// `REQUIRETLS` was requested.
     pub require_tls: bool,
+    /// What the message is here for.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What a message is in the queue for (sendmail(1) options `-v` and `-bv`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// To be delivered.
+    #[default]
+    Delivery,
+    /// To be delivered, and the sender gets a report of the first attempt (`-v`).
+    Traced,
+    /// To find out whether it could be delivered: no content is sent or stored anywhere, and the sender gets a report of
+    /// the one attempt (`-bv`).
+    Probe,
 }
 
 /// The declared content type of a body (RFC 6152).

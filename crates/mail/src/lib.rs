@@ -22,7 +22,7 @@ pub mod xtext;
 
 pub use address::Address;
 pub use client::ClientFacts;
-pub use envelope::{BodyType, Envelope, Notify, Recipient, Return};
+pub use envelope::{BodyType, Envelope, Notify, Purpose, Recipient, Return};
 pub use message::{Message, Origin};
 pub use outcome::{Outcome, OutcomeKind};
 pub use queue_id::{IdGenerator, QueueId};

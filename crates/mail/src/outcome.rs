@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::Purpose;
 use crate::status::Status;
 
 /// The result for one recipient.
@@ -41,6 +42,10 @@ pub enum OutcomeKind {
     Deferred,
     /// Refused for good.
     Bounced,
+    /// A probe: it would have been delivered.
+    Deliverable,
+    /// A probe: it would not have been delivered now; the status says whether that is for good.
+    Undeliverable,
 }
 
 impl Outcome {
@@ -59,6 +64,17 @@ impl Outcome {
         Self::new(OutcomeKind::Bounced, status.with_class(5), relay, text)
     }
 
+    /// The same in the words for a message of this purpose: nothing that concerns a probe is sent or bounced.
+    #[must_use]
+    pub fn for_purpose(mut self, purpose: Purpose) -> Self {
+        self.kind = match (purpose, self.kind) {
+            (Purpose::Probe, OutcomeKind::Sent) => OutcomeKind::Deliverable,
+            (Purpose::Probe, OutcomeKind::Deferred | OutcomeKind::Bounced) => OutcomeKind::Undeliverable,
+            (_, kind) => kind,
+        };
+        self
+    }
+
     fn new(kind: OutcomeKind, status: Status, relay: impl Into<String>, text: impl Into<String>) -> Self {
         Outcome { kind, status, text: text.into(), relay: relay.into(), remote: None, tls: String::new() }
     }
@@ -70,6 +86,8 @@ impl fmt::Display for OutcomeKind {
             OutcomeKind::Sent => "sent",
             OutcomeKind::Deferred => "deferred",
             OutcomeKind::Bounced => "bounced",
+            OutcomeKind::Deliverable => "deliverable",
+            OutcomeKind::Undeliverable => "undeliverable",
         })
     }
 }

@@ -16,6 +16,13 @@ pub fn find(name: &str) -> Option<User> {
     })
 }
 
+/// The name of the user with that number; `None` when there is none.
+pub fn name_of(uid: u32) -> Option<String> {
+    let output = Command::new("getent").args(["passwd", &uid.to_string()]).output().ok()?;
+    let line = String::from_utf8_lossy(&output.stdout);
+    line.split(':').next().filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
 /// A line of passwd(5), when it is about `name`.
 fn parse(line: &str, name: &str) -> Option<User> {
     let mut fields = line.split(':');

@@ -86,13 +86,16 @@ fn pipe_runs_a_command_with_the_message() {
     let user = user("daemon");
     let site = Site::new(
         &Authority::new("Test CA"),
-        "transport_maps = inline:{ { piped.test = filter: } }\nrelay_domains = piped.test",
+        "transport_maps = inline:{ { piped.test = filter: } }\nrelay_domains = piped.test\n\
+         import_environment = TZ=Europe/Berlin COLOUR=blue\nexport_environment = TZ HOME",
     );
     open_folder(&site, "out");
     let root = site.dir.path().display().to_string();
     site.write(
         "run.sh",
-        &format!("#!/bin/sh\necho \"$@\" > {root}/out/arguments\ncat > {root}/out/message\n"),
+        &format!(
+            "#!/bin/sh\necho \"$@\" > {root}/out/arguments\nenv > {root}/out/environment\ncat > {root}/out/message\n"
+        ),
     );
     let master = std::fs::read_to_string(site.dir.path().join("master.cf")).unwrap()
         + &format!(
@@ -103,6 +106,10 @@ fn pipe_runs_a_command_with_the_message() {
     submit(&site, "someone@piped.test", "through a pipe");
     wait_for_file(&site, "out/arguments", "-f sender@site.test -- someone@piped.test\n");
     let text = wait_for_file(&site, "out/message", "Subject: through a pipe");
+    let environment = wait_for_file(&site, "out/environment", "TZ=Europe/Berlin\n");
+    for name in ["COLOUR=", "HOME=", "CARGO"] {
+        assert!(!environment.contains(name), "{environment}");
+    }
     assert!(text.starts_with("Return-Path: <sender@site.test>\n"), "{text}");
     site.wait_for_log(&["postfix/pipe[", "relay=filter", "status=sent (delivered via filter service"]);
 }

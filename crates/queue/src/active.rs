@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use mail::{Message, Outcome, OutcomeKind, Recipient};
+use mail::{Message, Outcome, OutcomeKind, Purpose, Recipient};
 use spool::{Change, Progress, RecipientState, Stored};
 
 /// A message of the active queue.
@@ -20,6 +20,9 @@ pub(crate) struct Active {
     /// Deliveries of this round whose process died.
     pub(crate) lost_deliveries: u32,
     rows: Vec<Row>,
+    /// For the report of this round, where one was asked for. In memory only: after a crash a probe is made again, and a
+    /// traced message is reported as far as it is tried again.
+    trace: Vec<Told>,
     /// An administrator's wish that takes effect when the round is over.
     pub(crate) afterwards: Afterwards,
 }
@@ -43,15 +46,23 @@ struct Row {
     state: RecipientState,
 }
 
+/// What a notice says of one recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) recipient: Recipient,
+    pub(crate) kind: OutcomeKind,
+    pub(crate) progress: Progress,
+}
+
 /// How a round ended.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     /// Refused: the sender is to be told.
-    pub(crate) failed: Vec<(Recipient, Progress)>,
+    pub(crate) failed: Vec<Told>,
     /// Delivered, and the sender wants to know.
-    pub(crate) delivered: Vec<(Recipient, Progress)>,
+    pub(crate) delivered: Vec<Told>,
     /// To be tried again.
-    pub(crate) deferred: Vec<(Recipient, Progress)>,
+    pub(crate) deferred: Vec<Told>,
 }
 
 impl Active {
@@ -70,6 +81,7 @@ impl Active {
             expire: stored.expire,
             activated: now,
             lost_deliveries: 0,
+            trace: Vec::new(),
             activated_at: Instant::now(),
             afterwards: Afterwards::Settle,
         }
@@ -98,11 +110,16 @@ impl Active {
 
     /// Takes an outcome in. Gives the change that makes it durable.
     pub(crate) fn finish(&mut self, position: u32, outcome: &Outcome) -> Option<Change> {
-        let notify = self.recipient(position)?.notify;
+        let recipient = self.recipient(position)?.clone();
+        let notify = recipient.notify;
         let progress = progress(outcome);
+        let purpose = self.message.envelope.purpose;
+        if purpose != Purpose::Delivery {
+            self.trace.push(Told { recipient, kind: outcome.kind, progress: progress.clone() });
+        }
         let state = match outcome.kind {
             OutcomeKind::Sent if notify.success => RecipientState::Delivered(progress),
-            OutcomeKind::Sent => RecipientState::Done,
+            OutcomeKind::Sent | OutcomeKind::Deliverable | OutcomeKind::Undeliverable => RecipientState::Done,
             OutcomeKind::Deferred => RecipientState::Deferred(progress),
             OutcomeKind::Bounced => RecipientState::Failed(progress),
         };
@@ -110,7 +127,26 @@ impl Active {
         let row = self.row(position)?;
         row.under_way = false;
         row.state = state.clone();
-        Some(Change::Recipient { id, position, state })
+        (purpose != Purpose::Probe).then_some(Change::Recipient { id, position, state })
+    }
+
+    /// For the report: a recipient led to these places. They take its own place there.
+    pub(crate) fn trace_places(&mut self, position: u32, places: Vec<(Recipient, Outcome)>) {
+        let Some(recipient) = self.recipient(position).filter(|_| !places.is_empty()).cloned() else {
+            return;
+        };
+        self.trace.retain(|told| told.recipient != recipient);
+        self.trace.extend(places.into_iter().map(|(recipient, outcome)| Told {
+            recipient,
+            kind: outcome.kind,
+            progress: progress(&outcome),
+        }));
+    }
+
+    /// What the sender asked to be told of this round; nothing after the first attempt.
+    pub(crate) fn take_trace(&mut self) -> Vec<Told> {
+        let trace = std::mem::take(&mut self.trace);
+        if self.attempts == 0 { trace } else { Vec::new() }
     }
 
     /// Gives a recipient back to the queue without an outcome: its job was withdrawn.
@@ -129,13 +165,15 @@ impl Active {
     pub(crate) fn settled(&self) -> Settled {
         let mut settled = Settled::default();
         for (row, recipient) in self.pairs() {
-            let (list, progress) = match &row.state {
-                RecipientState::Failed(progress) => (&mut settled.failed, progress),
-                RecipientState::Delivered(progress) => (&mut settled.delivered, progress),
-                RecipientState::Deferred(progress) => (&mut settled.deferred, progress),
+            let (list, kind, progress) = match &row.state {
+                RecipientState::Failed(progress) => (&mut settled.failed, OutcomeKind::Bounced, progress),
+                RecipientState::Delivered(progress) => (&mut settled.delivered, OutcomeKind::Sent, progress),
+                RecipientState::Deferred(progress) => {
+                    (&mut settled.deferred, OutcomeKind::Deferred, progress)
+                }
                 RecipientState::Pending | RecipientState::Done => continue,
             };
-            list.push((recipient.clone(), progress.clone()));
+            list.push(Told { recipient: recipient.clone(), kind, progress: progress.clone() });
         }
         settled
     }
@@ -224,8 +262,8 @@ mod tests {
         active.finish(3, &Outcome::bounced(Status::new(5, 1, 1), "local", "unknown"));
         assert!(active.is_settled());
         let settled = active.settled();
-        let names = |list: &[(Recipient, Progress)]| -> Vec<String> {
-            list.iter().map(|(recipient, _)| recipient.address.to_string()).collect()
+        let names = |list: &[Told]| -> Vec<String> {
+            list.iter().map(|told| told.recipient.address.to_string()).collect()
         };
         assert_eq!(names(&settled.failed), ["c@x"]);
         assert_eq!(names(&settled.delivered), ["told@x"]);

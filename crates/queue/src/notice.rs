@@ -5,8 +5,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mail::header;
-use mail::{Address, Message, QueueId, Recipient, Return, date};
-use spool::Progress;
+use mail::{Address, Message, OutcomeKind, QueueId, Return, date};
+
+use crate::active::Told;
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(crate) enum Kind {
     Delay,
     /// They have got it, and the sender asked to be told.
     Success,
+    /// What the first attempt brought, or would have brought (`sendmail -v`, `-bv`).
+    Trace,
 }
 
 /// Everything that a notice says.
@@ -29,7 +32,7 @@ pub(crate) struct Notice<'a> {
     /// The message that it is about.
     pub(crate) about: &'a Message,
     /// The recipients concerned.
-    pub(crate) recipients: &'a [(Recipient, Progress)],
+    pub(crate) recipients: &'a [Told],
     /// The content of that message: all of it, or its header when only that is to be returned.
     pub(crate) content: &'a [u8],
     /// myhostname
@@ -90,6 +93,7 @@ impl Notice<'_> {
             (Kind::Failure, true) => "Postmaster Copy: Undelivered Mail",
             (Kind::Delay, false) => "Delayed Mail (still being retried)",
             (Kind::Delay, true) => "Postmaster Warning: Delayed Mail",
+            (Kind::Trace, _) => "Mail Delivery Status Report",
             (Kind::Success, _) => "Successful Mail Delivery Report",
         };
         let date = date::rfc5322(self.now);
@@ -118,7 +122,7 @@ impl Notice<'_> {
         match self.kind {
             Kind::Failure => "Undelivered Message",
             Kind::Delay => "Delayed Message",
-            Kind::Success => "Message",
+            Kind::Success | Kind::Trace => "Message",
         }
     }
 
@@ -134,15 +138,32 @@ impl Notice<'_> {
                 "This is only a warning: your message is waiting here, and nothing needs to be sent again.\n\
                  Below is, for each address concerned, why it has not arrived yet.\n"
             }
+            Kind::Trace => "You asked for a report on the delivery of a message; this is it.\n",
             Kind::Success => "As you asked to be told: your message arrived, or was handed on, as shown below.\n",
         });
         if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
             out.push_str(&format!("Delivery is tried again until {}.\n", date::rfc5322(until)));
         }
-        for (recipient, progress) in self.recipients {
-            out.push_str(&format!("\n<{}>: {}\n", recipient.address, wrapped(&progress.text)));
+        for told in self.recipients {
+            let Told { recipient, .. } = told;
+            let mut line = format!("<{}>", recipient.address);
+            if !recipient.original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
+                line.push_str(&format!(" (expanded from <{}>)", recipient.original));
+            }
+            out.push_str(&format!("\n{}\n", wrapped(&format!("{line}: {}", self.words(told)))));
         }
         out
+    }
+
+    /// What became of a recipient. Who is told of a success is told who took the message.
+    fn words(&self, told: &Told) -> String {
+        let relay = &told.progress.relay;
+        match self.kind {
+            Kind::Success | Kind::Trace if relay != "none" => {
+                format!("delivery via {relay}: {}", told.progress.text)
+            }
+            _ => told.progress.text.clone(),
+        }
     }
 
     /// The machine-readable part: fields of the message, then a group for each recipient.
@@ -159,18 +180,21 @@ impl Notice<'_> {
         }
         out.push_str(&format!("Arrival-Date: {}\n", date::rfc5322(self.about.arrival)));
         let kind = if self.about.envelope.smtputf8 { "utf-8" } else { "rfc822" };
-        for (recipient, progress) in self.recipients {
+        for told in self.recipients {
+            let Told { recipient, progress, kind: outcome } = told;
             out.push_str(&format!("\nFinal-Recipient: {kind}; {}\n", recipient.address));
             match &recipient.orcpt {
                 Some(orcpt) => out.push_str(&format!("Original-Recipient: {orcpt}\n")),
                 None => out.push_str(&format!("Original-Recipient: {kind};{}\n", recipient.original)),
             }
-            let action = match self.kind {
-                Kind::Failure => "failed",
-                Kind::Delay => "delayed",
+            let action = match outcome {
+                OutcomeKind::Bounced => "failed",
+                OutcomeKind::Deferred => "delayed",
                 // RFC 3464 section 2.3.3: what another server took over is relayed, not delivered.
-                Kind::Success if progress.remote.is_some() => "relayed",
-                Kind::Success => "delivered",
+                OutcomeKind::Sent if progress.remote.is_some() => "relayed",
+                OutcomeKind::Sent => "delivered",
+                OutcomeKind::Deliverable => "deliverable",
+                OutcomeKind::Undeliverable => "undeliverable",
             };
             out.push_str(&format!("Action: {action}\nStatus: {}\n", progress.status));
             match &progress.remote {
@@ -181,9 +205,9 @@ impl Notice<'_> {
                     ));
                 }
                 None => out.push_str(&format!(
-                    "Diagnostic-Code: x-{}; {}\n",
-                    self.mail_name.to_ascii_lowercase(),
-                    wrapped(&progress.text)
+                    "Diagnostic-Code: X-{}; {}\n",
+                    self.mail_name,
+                    wrapped(&self.words(told))
                 )),
             }
             if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
@@ -229,7 +253,8 @@ fn wrapped(text: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use mail::{Envelope, Origin, Status};
+    use mail::{Envelope, Origin, Recipient, Status};
+    use spool::Progress;
 
     use super::*;
 
@@ -263,7 +288,19 @@ mod tests {
             id: &QueueId::parse("FEDCBA4321").unwrap(),
             to: &about.envelope.sender,
             about: &about,
-            recipients: &[(Recipient::new(Address::internal("r@x").unwrap()), progress)],
+            recipients: &[Told {
+                recipient: Recipient {
+                    original: Address::internal("alias@x").unwrap(),
+                    ..Recipient::new(Address::internal("r@x").unwrap())
+                },
+                kind: match kind {
+                    Kind::Failure => OutcomeKind::Bounced,
+                    Kind::Delay => OutcomeKind::Deferred,
+                    Kind::Success => OutcomeKind::Sent,
+                    Kind::Trace => OutcomeKind::Deliverable,
+                },
+                progress,
+            }],
             content,
             hostname: "mx.test",
             mail_name: "Postfix",
@@ -285,8 +322,9 @@ mod tests {
             "boundary=\"ABCDEF1234.1700000100/mx.test\"",
             "\nReporting-MTA: dns; mx.test\nX-Postfix-Queue-ID: ABCDEF1234\nX-Postfix-Sender: rfc822; s@client.test\n",
             "\nOriginal-Envelope-Id: E1\n",
-            "\nFinal-Recipient: rfc822; r@x\nOriginal-Recipient: rfc822;r@x\nAction: failed\nStatus: 5.1.1\n",
+            "\nFinal-Recipient: rfc822; r@x\nOriginal-Recipient: rfc822;alias@x\nAction: failed\nStatus: 5.1.1\n",
             "Remote-MTA: dns; mx.x\nDiagnostic-Code: smtp; 550 5.1.1 User unknown\n",
+            "\n<r@x> (expanded from <alias@x>): host mx.x[192.0.2.1] said:",
             "Content-Type: message/rfc822\n\nSubject: x\n\nbody\n\n--ABCDEF1234.1700000100/mx.test--\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
@@ -300,8 +338,22 @@ mod tests {
         for part in [
             "Action: delayed\n",
             "Will-Retry-Until: ",
-            "Diagnostic-Code: x-postfix; host mx.x[192.0.2.1] said:",
+            "Diagnostic-Code: X-Postfix; host mx.x[192.0.2.1] said:",
             "Content-Description: Delayed Message Headers\nContent-Type: text/rfc822-headers\n\nSubject: x\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_would_have_become_of_it() {
+        let text = text(Kind::Trace, b"Subject: x\n", None);
+        for part in [
+            "\nSubject: Mail Delivery Status Report\n",
+            "\n<r@x> (expanded from <alias@x>): delivery via mx.x: host",
+            "Action: deliverable\n",
+            "Diagnostic-Code: X-Postfix; delivery via mx.x: host",
+            "Content-Description: Message Headers\nContent-Type: text/rfc822-headers\n\nSubject: x\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

@@ -17,7 +17,7 @@ use config::{Configuration, Settings};
 use link::message::{Delivery, NewMessage};
 use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
 use mail::delivery_line::{Delays, delivery_line};
-use mail::{IdGenerator, Message, Outcome, QueueId, Status};
+use mail::{IdGenerator, Message, Outcome, QueueId, Recipient, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
 use spool::{Body, Change, Content, RecipientState, Spool, StoreError, Stored};
@@ -386,6 +386,7 @@ impl QueueRole {
         let Some(active) = self.active.get_mut(id) else { return };
         let mut changes = Vec::new();
         for (site, position, outcome) in outcomes {
+            let outcome = outcome.for_purpose(active.message.envelope.purpose);
             if let Some(recipient) = active.recipient(position) {
                 let delays = delays_so_far(active);
                 let line = delivery_line(id, recipient, &outcome, &delays, 0);
@@ -476,9 +477,13 @@ impl QueueRole {
         {
             return;
         }
+        let mut places = Vec::new();
         let (outcomes, feedback, pause) = match result {
-            Ok(Reply::Attempted { outcomes, site_failure }) if outcomes.len() == job.recipients.len() => {
+            Ok(Reply::Attempted { outcomes, site_failure, places: found })
+                if outcomes.len() == job.recipients.len() =>
+            {
                 let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
+                places = found;
                 (outcomes, feedback, self.limits.site_pause)
             }
             other => {
@@ -487,13 +492,14 @@ impl QueueRole {
                     Ok(_) => "mail transport unavailable: unexpected answer".to_owned(),
                     Err(error) => format!("mail transport unavailable: {error}"),
                 };
-                let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", why.clone());
+                let outcome = self.own(job, Outcome::deferred(Status::new(4, 3, 0), "none", why.clone()));
                 self.log_outcomes(job, &outcome);
                 let outcomes = vec![outcome; job.recipients.len()];
                 (outcomes, Feedback::Failed(why), self.limits.transport_retry)
             }
         };
-        self.take_outcomes(site, job, &outcomes, feedback, pause);
+        let outcomes = Outcomes { of_recipients: outcomes, places };
+        self.take_outcomes(site, job, outcomes, feedback, pause);
     }
 
     /// A delivery whose process died: the next one gets it, once. A message that ends a process twice waits its turn like any
@@ -518,12 +524,21 @@ impl QueueRole {
             job.message
         );
         let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", format!("queue file trouble: {why}"));
+        let outcome = self.own(job, outcome);
         self.log_outcomes(job, &outcome);
         if let Some(active) = self.active.get_mut(&job.message) {
             active.afterwards = Afterwards::Hold;
         }
-        let outcomes = vec![outcome; job.recipients.len()];
-        self.take_outcomes(site, job, &outcomes, Feedback::Alive, Duration::ZERO);
+        let outcomes = Outcomes { of_recipients: vec![outcome; job.recipients.len()], places: Vec::new() };
+        self.take_outcomes(site, job, outcomes, Feedback::Alive, Duration::ZERO);
+    }
+
+    /// An outcome that no agent has worded, in the words for this message.
+    fn own(&self, job: &Job, outcome: Outcome) -> Outcome {
+        match self.active.get(&job.message) {
+            Some(active) => outcome.for_purpose(active.message.envelope.purpose),
+            None => outcome,
+        }
     }
 
     /// Outcomes that no agent has logged.
@@ -539,7 +554,7 @@ impl QueueRole {
         &mut self,
         site: &Site,
         job: &Job,
-        outcomes: &[Outcome],
+        outcomes: Outcomes,
         feedback: Feedback,
         pause: Duration,
     ) {
@@ -553,15 +568,28 @@ impl QueueRole {
             let changes = job
                 .recipients
                 .iter()
-                .zip(outcomes)
+                .zip(&outcomes.of_recipients)
                 .filter_map(|(position, outcome)| active.finish(*position, outcome));
             let changes = changes.collect();
+            for (index, position) in job.recipients.iter().enumerate() {
+                let of_this = outcomes.places.iter().filter(|(at, ..)| *at == index);
+                let places = of_this.map(|(_, place, outcome)| (place.clone(), outcome.clone())).collect();
+                active.trace_places(*position, places);
+            }
             self.after_outcomes(&job.message, changes);
         }
         for job in returned {
             self.finish_at_once(&job.message, suspended(site, &job, &reason));
         }
     }
+}
+
+/// What an attempt brought.
+struct Outcomes {
+    /// One for each recipient of the job.
+    of_recipients: Vec<Outcome>,
+    /// As in [`Reply::Attempted`].
+    places: Vec<(usize, Recipient, Outcome)>,
 }
 
 /// The state of a message that has just been stored.

@@ -53,18 +53,20 @@ pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Con
         Outcome::deferred(Status::new(4, 4, 0), "none", "no server could be tried for this destination")
     });
     let setup = began.elapsed();
+    let all_deferred = open.outcomes.iter().flatten().all(|outcome| outcome.kind == OutcomeKind::Deferred)
+        && last.kind == OutcomeKind::Deferred;
     let mut outcomes = Vec::with_capacity(count);
     for (index, outcome) in open.outcomes.into_iter().enumerate() {
         let outcome = outcome.unwrap_or_else(|| {
             open.delays[index].setup = setup;
             last.clone()
         });
+        let outcome = outcome.for_purpose(delivery.message.envelope.purpose);
         let recipient = &delivery.message.envelope.recipients[index];
         let line = delivery_line(&delivery.message.id, recipient, &outcome, &open.delays[index], 1);
         maillog::info!(log, "{line}");
         outcomes.push(outcome);
     }
-    let all_deferred = outcomes.iter().all(|outcome| outcome.kind == OutcomeKind::Deferred);
     let site_failure = (!open.spoken && all_deferred)
         .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
         .flatten();

@@ -126,7 +126,11 @@ async fn deliver(
         }
     };
     let attempted = attempt::deliver(service, &delivery, content).await;
-    let reply = Reply::Attempted { outcomes: attempted.outcomes, site_failure: attempted.site_failure };
+    let reply = Reply::Attempted {
+        outcomes: attempted.outcomes,
+        site_failure: attempted.site_failure,
+        places: Vec::new(),
+    };
     call.answer(reply, Vec::new());
 }
 

@@ -107,6 +107,7 @@ impl Client {
             "needs_tls" => self.needs_tls = yes,
             "auth" => self.auth = yes,
             "probe" => self.probe = yes,
+            "purpose" if value == "probe" => envelope.purpose = mail::Purpose::Probe,
             "lost_in_body" => self.lost_in_body = yes,
             "lmtp" => self.options.protocol = if yes { Protocol::Lmtp } else { Protocol::Smtp },
             "smtp_skip_quit_response" => self.options.skip_quit_response = yes,

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mail::{Address, BodyType, Envelope, Message, Notify, Origin, QueueId, Recipient, Return};
+use mail::{Address, BodyType, Envelope, Message, Notify, Origin, Purpose, QueueId, Recipient, Return};
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use crate::schema;
 use crate::store::{Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
@@ -182,13 +183,28 @@ fn execute(
     Ok(())
 }
 
-/// The promises of an envelope, as they stand in their column.
-type Promises = (BodyType, bool, Option<Return>, Option<String>, bool);
+/// The promises of an envelope, as they stand in their column. What is added later gets a default, for the rows of before.
+#[derive(Serialize, Deserialize)]
+struct Promises {
+    body: BodyType,
+    smtputf8: bool,
+    ret: Option<Return>,
+    envid: Option<String>,
+    require_tls: bool,
+    #[serde(default)]
+    purpose: Purpose,
+}
 
 fn add(connection: &Connection, message: &Message, content: &Content, hold: bool) -> Result<(), StoreError> {
     let envelope = &message.envelope;
-    let promises: Promises =
-        (envelope.body, envelope.smtputf8, envelope.ret, envelope.envid.clone(), envelope.require_tls);
+    let promises = Promises {
+        body: envelope.body,
+        smtputf8: envelope.smtputf8,
+        ret: envelope.ret,
+        envid: envelope.envid.clone(),
+        require_tls: envelope.require_tls,
+        purpose: envelope.purpose,
+    };
     let inserted = connection
         .prepare_cached(
             "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, body)
@@ -269,7 +285,7 @@ fn set_recipient(
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let (body, smtputf8, ret, envid, require_tls): Promises = from_json(row, 10)?;
+    let Promises { body, smtputf8, ret, envid, require_tls, purpose } = from_json(row, 10)?;
     let origin: Origin = from_json(row, 11)?;
     Ok(Stored {
         message: Message {
@@ -282,6 +298,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
                 ret,
                 envid,
                 require_tls,
+                purpose,
             },
             origin,
             arrival: time(row.get(1)?),

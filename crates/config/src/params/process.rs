@@ -37,7 +37,7 @@ params! { process, "Processes and services";
     fork_delay: Time(min: 1) = "1s", Accepted("no process is forked for a client");
 
     /// Environment variables that daemons keep, or get as `name=value`.
-    import_environment: Text(form: List) = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", Planned("the environment of the starter is not passed on yet");
+    import_environment: Text(form: List) = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", Works;
 
     /// After what time an idle connection between daemons is closed.
     ipc_idle: Time(min: 1) = "5s", Accepted("no processes per client that pass requests to each other: the limits of a session are its own parameters");

@@ -129,6 +129,13 @@ impl<'a> Expansion<'a> {
             if put_off {
                 break;
             }
+            if self.in_hand.is_probe() {
+                for address in &addresses {
+                    let recipient = Recipient { address: address.clone(), ..self.recipient.clone() };
+                    self.delivered(&recipient, format!("forwards to {address}"));
+                }
+                continue;
+            }
             match self.forward(sender, &addresses).await {
                 Ok(id) => self.delivered(&self.recipient.clone(), format!("forwarded as {id}")),
                 Err(failure) => self.failed(&self.recipient.clone(), failure),
@@ -323,6 +330,9 @@ impl<'a> Expansion<'a> {
 
     /// Hands the message for one recipient to another transport, as it is.
     pub(super) async fn pass(&mut self, transport: &str, recipient: &Recipient) {
+        if self.in_hand.is_probe() {
+            return self.delivered(recipient, format!("passes to transport: {transport}"));
+        }
         let own = transport.split(':').next() == Some(self.agent.transport.as_str());
         let result = match own {
             true => Err(Failure::new(Status::new(4, 3, 5), "mail system configuration error")),

@@ -39,7 +39,13 @@ impl Expansion<'_> {
             }
             mailbox => (format!("{}/{mailbox}", user.home), rights),
         };
-        if path.ends_with('/') {
+        let is_maildir = path.ends_with('/');
+        if self.in_hand.is_probe() {
+            let text = if is_maildir { "delivers to maildir" } else { "delivers to mailbox" };
+            self.delivered(&named.recipient, text);
+            return Ok(());
+        }
+        if is_maildir {
             self.store(&path, named, rights).await?;
             self.delivered(&named.recipient, "delivered to maildir");
             return Ok(());
@@ -72,6 +78,10 @@ impl Expansion<'_> {
         }
         let rights = self.rights_of_text(named).await?;
         if !self.is_first(format!("file {} {path}", rights.uid)) {
+            return Ok(());
+        }
+        if self.in_hand.is_probe() {
+            self.delivered(&named.recipient, format!("delivers to file: {path}"));
             return Ok(());
         }
         if path.ends_with('/') {
@@ -114,6 +124,10 @@ impl Expansion<'_> {
         names: &Names,
         rights: Rights,
     ) -> Result<(), Failure> {
+        if self.in_hand.is_probe() {
+            self.delivered(&named.recipient, format!("delivers to command: {command}"));
+            return Ok(());
+        }
         let settings = &self.agent.settings;
         let mut environment = settings.environment.clone();
         let allowed = &settings.command_expansion_filter;

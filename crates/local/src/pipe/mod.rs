@@ -113,6 +113,9 @@ impl PipeAgent {
             agent: "pipe".into(),
         });
         let chroot = attributes.chroot.clone();
+        if in_hand.is_probe() {
+            return Ok(format!("delivers to command: {}", self.attributes.argv[0]));
+        }
         match self.deliverer.perform(rights, chroot, run, Some(&in_hand.body)).await {
             Done::Delivered(said) if said.is_empty() => {
                 Ok(format!("delivered via {} service", self.transport))

@@ -122,7 +122,7 @@ impl Running {
             attempts: 0,
         };
         let (reply, _) = self.link.call(Request::Deliver(Box::new(delivery)), vec![]).await.unwrap();
-        let Reply::Attempted { mut outcomes, site_failure: None } = reply else { panic!("{reply:?}") };
+        let Reply::Attempted { mut outcomes, site_failure: None, .. } = reply else { panic!("{reply:?}") };
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0)
     }

@@ -13,20 +13,19 @@ use std::process::ExitCode;
 use config::{Settings, params};
 use link::message::Submission;
 use link::{Reply, Request};
-use mail::{Address, BodyType, Envelope, Notify, Recipient, Return};
+use mail::{Address, BodyType, Envelope, Notify, Purpose, Recipient, Return};
 use receive::maildrop;
 use route::header_address::AddressList;
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
 use super::{config_directory, load, postalias, postqueue, stand_alone};
-use crate::host;
 use crate::paths::Paths;
+use crate::{host, users};
 
 /// sysexits.h, as sendmail's callers expect it.
 const USAGE: u8 = 64;
 const DATAERR: u8 = 65;
-const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 const TEMPFAIL: u8 = 75;
 
@@ -60,7 +59,6 @@ enum Mode {
     ListQueue,
     Aliases,
     Smtp,
-    Verify,
     Daemon,
 }
 
@@ -134,7 +132,10 @@ fn parse(args: &[OsString]) -> Result<Line, Fatal> {
                     "p" => Mode::ListQueue,
                     "i" => Mode::Aliases,
                     "s" => Mode::Smtp,
-                    "v" => Mode::Verify,
+                    "v" => {
+                        line.envelope.purpose = Purpose::Probe;
+                        Mode::Deliver
+                    }
                     "d" | "l" => Mode::Daemon,
                     _ => return Err(usage(format!("-b{text}: unsupported mode"))),
                 };
@@ -145,6 +146,8 @@ fn parse(args: &[OsString]) -> Result<Line, Fatal> {
             'q' => line.flush = true,
             'I' => line.mode = Mode::Aliases,
             't' => line.recipients_from_header = true,
+            // A second one is about the log, which has no such level here.
+            'v' if line.envelope.purpose == Purpose::Delivery => line.envelope.purpose = Purpose::Traced,
             // Accepted for the sake of old callers, as in Postfix.
             _ => {}
         }
@@ -176,7 +179,6 @@ fn perform(line: Line) -> Result<ExitCode, Fatal> {
         Mode::Daemon => {
             return Err(Fatal(USAGE, "-bd: the mail system is started with postfix start".into()));
         }
-        Mode::Verify => return Err(Fatal(UNAVAILABLE, "-bv: address verification is not built yet".into())),
         Mode::Deliver | Mode::Smtp => {}
     }
     let (_, settings) =
@@ -190,8 +192,12 @@ fn perform(line: Line) -> Result<ExitCode, Fatal> {
 fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
     let mut content =
         tempfile::tempfile().map_err(|error| Fatal(TEMPFAIL, format!("temporary file: {error}")))?;
-    let header = copy_input(&mut io::stdin().lock(), &mut content, line.ignore_dots)
-        .map_err(|error| Fatal(TEMPFAIL, format!("reading the message: {error}")))?;
+    let probe = line.envelope.purpose == Purpose::Probe;
+    let header = match probe && !line.recipients_from_header {
+        true => Vec::new(),
+        false => copy_input(&mut io::stdin().lock(), &mut content, line.ignore_dots)
+            .map_err(|error| Fatal(TEMPFAIL, format!("reading the message: {error}")))?,
+    };
     let mut recipients = Vec::new();
     for word in &line.operands {
         for address in addresses(word) {
@@ -224,7 +230,27 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
             .collect(),
         envelope: line.envelope,
     };
-    submit(&submission, &content, settings)
+    if probe {
+        probe_content(&submission, &mut content).map_err(|error| Fatal(TEMPFAIL, error.to_string()))?;
+    }
+    let submitted = submit(&submission, &content, settings)?;
+    if submission.envelope.purpose != Purpose::Delivery {
+        let to = match &submission.sender {
+            Some(sender) => sender.to_external(),
+            None => users::name_of(rustix::process::getuid().as_raw()).unwrap_or_default(),
+        };
+        println!("Mail Delivery Status Report will be mailed to <{to}>.");
+    }
+    Ok(submitted)
+}
+
+/// What a server would see of a probe, were it sent: nothing is, but the report returns its header.
+fn probe_content(submission: &Submission, content: &mut File) -> io::Result<()> {
+    let recipients: Vec<String> =
+        submission.recipients.iter().map(|recipient| recipient.address.to_external()).collect();
+    content.set_len(0)?;
+    io::Seek::rewind(content)?;
+    write!(content, "Subject: probe\nTo: {}\n\n", recipients.join(",\n\t"))
 }
 
 fn submit(submission: &Submission, content: &File, settings: &Settings) -> Result<ExitCode, Fatal> {

@@ -37,6 +37,8 @@ struct Running {
 /// All role processes.
 pub(super) struct Children {
     config_directory: PathBuf,
+    /// What `import_environment` keeps of master's own environment; nothing else reaches the roles.
+    pub(super) environment: Vec<(String, String)>,
     log: Log,
     running: HashMap<Role, Running>,
     pauses: HashMap<Role, Duration>,
@@ -46,10 +48,11 @@ pub(super) struct Children {
 }
 
 impl Children {
-    pub(super) fn new(config_directory: PathBuf, log: Log) -> Children {
+    pub(super) fn new(config_directory: PathBuf, environment: Vec<(String, String)>, log: Log) -> Children {
         let (report, deaths) = unbounded_channel();
         Children {
             config_directory,
+            environment,
             log,
             running: HashMap::new(),
             pauses: HashMap::new(),
@@ -192,6 +195,8 @@ impl Children {
             .arg((generation % 256).to_string())
             .arg("--config")
             .arg(&self.config_directory)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             // A Ctrl-C at the terminal is for master, which ends the roles in order.
             .process_group(0)

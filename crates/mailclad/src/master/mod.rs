@@ -72,7 +72,8 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     let mut listeners = Listeners::default();
     listeners.bind(&configuration, log)?;
     let mut signals = Signals::install().map_err(|error| error.to_string())?;
-    let mut children = Children::new(configuration.directory().to_owned(), log.clone());
+    let mut children =
+        Children::new(configuration.directory().to_owned(), environment(&configuration)?, log.clone());
     children.start_all(&listeners).await?;
     maillog::info!(
         log,
@@ -106,6 +107,16 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     notify("STOPPING=1");
     children.stop(patience).await;
     Ok(())
+}
+
+/// `import_environment`, and the directory of the configuration for commands of ours that delivery commands run.
+fn environment(configuration: &Configuration) -> Result<Vec<(String, String)>, String> {
+    let settings = configuration.settings("master").map_err(|errors| errors.to_string())?;
+    let names = settings.get(params::import_environment);
+    let mut environment = config::environment::kept(names, |name| std::env::var(name).ok());
+    environment.retain(|(name, _)| name != "MAIL_CONFIG");
+    environment.push(("MAIL_CONFIG".into(), configuration.directory().display().to_string()));
+    Ok(environment)
 }
 
 /// Says once what is odd in a configuration, and what in it has no effect here.
@@ -143,6 +154,13 @@ async fn reload(
     if let Err(why) = listeners.bind(&new, log) {
         maillog::error!(log, "reload: {why}; the old configuration stays in force");
         return;
+    }
+    match environment(&new) {
+        Ok(environment) => children.environment = environment,
+        Err(why) => {
+            maillog::error!(log, "reload: {why}; the old configuration stays in force");
+            return;
+        }
     }
     report(&new, log);
     *configuration = new;

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use mail::{Address, Message, Origin, Recipient};
-use spool::{Body, Progress};
+use spool::Body;
 
 use super::QueueRole;
+use crate::active::Told;
 use crate::notice::{self, Kind, Notice};
 
 impl QueueRole {
@@ -15,7 +16,7 @@ impl QueueRole {
         &mut self,
         kind: Kind,
         about: &Message,
-        recipients: &[(Recipient, Progress)],
+        recipients: &[Told],
         now: SystemTime,
     ) -> Vec<(Message, Vec<u8>)> {
         if recipients.is_empty() {
@@ -30,10 +31,11 @@ impl QueueRole {
         let mut to: Vec<(Address, Address, bool)> = Vec::new();
         let wanted: Vec<_> = recipients
             .iter()
-            .filter(|(recipient, _)| match kind {
-                Kind::Failure => recipient.notify.wants_failure(),
-                Kind::Delay => recipient.notify.wants_delay(),
-                Kind::Success => recipient.notify.success,
+            .filter(|told| match kind {
+                Kind::Failure => told.recipient.notify.wants_failure(),
+                Kind::Delay => told.recipient.notify.wants_delay(),
+                Kind::Success => told.recipient.notify.success,
+                Kind::Trace => true,
             })
             .cloned()
             .collect();
@@ -44,7 +46,7 @@ impl QueueRole {
             Kind::Failure if sender.is_null() => Some("2bounce"),
             Kind::Failure => Some("bounce"),
             Kind::Delay => Some("delay"),
-            Kind::Success => None,
+            Kind::Success | Kind::Trace => None,
         };
         let postmaster = class.and_then(|class| self.limits.notify.get(class));
         if let Some(postmaster) = postmaster.and_then(|text| Address::internal(text.as_str()).ok()) {
@@ -76,7 +78,7 @@ impl QueueRole {
                     (Kind::Failure, true) => "postmaster non-delivery notification",
                     (Kind::Delay, false) => "sender delay notification",
                     (Kind::Delay, true) => "postmaster delay notification",
-                    (Kind::Success, _) => "sender delivery status notification",
+                    (Kind::Success | Kind::Trace, _) => "sender delivery status notification",
                 };
                 maillog::info!(self.bounce, "{}: {what}: {id}", about.id);
                 let mut recipient = Recipient::new(to);
@@ -118,6 +120,10 @@ impl QueueRole {
             }
             Err(_) => Vec::new(),
         };
-        if headers_only { notice::header_of(&content).to_vec() } else { content }
+        let content = if headers_only { notice::header_of(&content) } else { &content };
+        // The envelope's sender, as final delivery would have recorded it.
+        let mut returned = format!("Return-Path: <{}>\n", about.envelope.sender.to_external()).into_bytes();
+        returned.extend_from_slice(content);
+        returned
     }
 }

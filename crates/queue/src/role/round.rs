@@ -3,11 +3,11 @@
 
 use std::time::SystemTime;
 
-use mail::{Message, QueueId};
+use mail::{Message, OutcomeKind, QueueId};
 use spool::{Change, Content, RecipientState, StoreError};
 
 use super::{Event, QueueRole, Scan, fresh};
-use crate::active::{Active, Afterwards};
+use crate::active::{Active, Afterwards, Told};
 use crate::notice::Kind;
 
 impl QueueRole {
@@ -24,10 +24,11 @@ impl QueueRole {
     /// Ends a round: notices are written in the same transaction that strikes off the recipients they are about, so that a crash
     /// neither loses nor repeats one.
     fn settle(&mut self, id: &QueueId, mut changes: Vec<Change>) {
-        let Some(active) = self.active.get(id) else { return };
+        let Some(active) = self.active.get_mut(id) else { return };
         let now = SystemTime::now();
         let message = active.message.clone();
         let (afterwards, expire, warned) = (active.afterwards, active.expire, active.warned);
+        let trace = active.take_trace();
         let mut settled = active.settled();
         let strike = |active: &Active, wanted: fn(&RecipientState) -> bool| -> Vec<Change> {
             let done = |position| Change::Recipient { id: id.clone(), position, state: RecipientState::Done };
@@ -47,9 +48,9 @@ impl QueueRole {
                 message.envelope.sender
             );
             changes.extend(strike(active, |state| matches!(state, RecipientState::Deferred(_))));
-            let late = settled.deferred.drain(..).map(|(recipient, mut progress)| {
-                progress.status = progress.status.with_class(5);
-                (recipient, progress)
+            let late = settled.deferred.drain(..).map(|mut told| {
+                told.progress.status = told.progress.status.with_class(5);
+                Told { kind: OutcomeKind::Bounced, ..told }
             });
             settled.failed.extend(late);
             unfinished = false;
@@ -60,6 +61,7 @@ impl QueueRole {
         let mut notices = Vec::new();
         notices.extend(self.notice(Kind::Failure, &message, &settled.failed, now));
         notices.extend(self.notice(Kind::Success, &message, &settled.delivered, now));
+        notices.extend(self.notice(Kind::Trace, &message, &trace, now));
         if unfinished {
             if self.limits.backoff.warns(message.arrival, now) && !warned {
                 notices.extend(self.notice(Kind::Delay, &message, &settled.deferred, now));

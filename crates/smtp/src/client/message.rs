@@ -1,6 +1,6 @@
 //! What the session has to know of a message before its content.
 
-use mail::{BodyType, Envelope, Recipient, Return, xtext};
+use mail::{BodyType, Envelope, Purpose, Recipient, Return, xtext};
 
 use super::features::Features;
 use super::options::Options;
@@ -19,6 +19,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// Is the envelope alone the question?
+    pub(super) fn is_probe(&self) -> bool {
+        self.envelope.purpose == Purpose::Probe
+    }
+
     /// `MAIL FROM:<...>` with every parameter that the server understands.
     pub(super) fn mail_command(&self, features: &Features, options: &Options) -> String {
         let envelope = &self.envelope;
@@ -146,6 +151,7 @@ mod tests {
                 ret: Some(Return::Full),
                 envid: Some("id=1".into()),
                 require_tls: true,
+                purpose: Purpose::Delivery,
             },
             size: Some(99),
             needs_smtputf8: false,

@@ -157,6 +157,8 @@ enum Command {
     Mail,
     Rcpt(usize),
     Data,
+    /// In the place of DATA, when the envelope alone was the question.
+    Rset,
     Dot,
 }
 
@@ -188,7 +190,7 @@ impl Sending {
         match self.expect {
             Command::Mail => Stage::MailFrom,
             Command::Rcpt(_) => Stage::RcptTo,
-            Command::Data => Stage::Data,
+            Command::Data | Command::Rset => Stage::Data,
             Command::Dot if self.lost_in_body => Stage::Body,
             Command::Dot => Stage::EndOfData,
         }
@@ -204,7 +206,7 @@ impl Sending {
                 let is_void = match self.next {
                     Command::Rcpt(_) => self.mail_refused,
                     Command::Data => self.accepted.is_empty(),
-                    Command::Mail | Command::Dot => false,
+                    Command::Mail | Command::Rset | Command::Dot => false,
                 };
                 if is_void {
                     return self.abort(core);
@@ -227,9 +229,13 @@ impl Sending {
         let next = match command {
             Command::Mail => 0,
             Command::Rcpt(at) => at + 1,
-            Command::Data | Command::Dot => return Command::Dot,
+            Command::Data | Command::Rset | Command::Dot => return Command::Dot,
         };
-        if next < self.results.len() { Command::Rcpt(next) } else { Command::Data }
+        match next < self.results.len() {
+            true => Command::Rcpt(next),
+            false if self.message.is_probe() => Command::Rset,
+            false => Command::Data,
+        }
     }
 
     fn command_line(&self, core: &Core) -> String {
@@ -237,6 +243,7 @@ impl Sending {
             Command::Mail => self.message.mail_command(&core.features, &core.options),
             Command::Rcpt(at) => self.message.rcpt_command(at, &core.features),
             Command::Data => "DATA".into(),
+            Command::Rset => "RSET".into(),
             Command::Dot => ".".into(),
         }
     }
@@ -259,10 +266,20 @@ impl Sending {
                 }
             }
             Command::Rcpt(_) if self.mail_refused => {}
-            Command::Rcpt(at) if reply.is_positive() => self.accepted.push(at),
+            Command::Rcpt(at) if reply.is_positive() => {
+                self.accepted.push(at);
+                if self.message.is_probe() {
+                    self.results[at] = Some(failure::sent(&core.peer, &reply));
+                }
+            }
             Command::Rcpt(at) => {
                 core.broken |= reply.is_protocol_trouble();
                 self.results[at] = Some(failure::said(&core.peer, &reply, Stage::RcptTo));
+            }
+            // Nobody's fate hangs on this reply any more.
+            Command::Rset => {
+                core.broken |= !reply.is_positive();
+                return self.finish(core);
             }
             Command::Data => {
                 self.expect = Command::Dot;
