@@ -1,15 +1,14 @@
-//! Making and changing the indexes of `hash:` and `btree:` tables: what postmap(1) and postalias(1) do to files.
+//! Making and changing the indexes of `hash:`, `btree:`, `cdb:` and `lmdb:` tables: what postmap(1) and postalias(1) do to files.
 //!
 //! A new index is written to a file of its own, synced, and renamed over the old one: a reader sees the old or the
 //! new index, never a half. Incremental changes rewrite the whole index the same way.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::berkeley::{self, Database, Method};
+use crate::index_file::{IndexFile, Kind};
 use crate::map::Format;
 use crate::source::Entry;
 use crate::watched::os_text;
@@ -47,6 +46,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// `-N` is the default of some kinds only.
+    fn for_kind(self, kind: Kind) -> Options {
+        Options { nul: self.nul && kind.ends_with_nul(), ..self }
+    }
+
     /// What the commands do without options.
     pub fn new(format: Format) -> Self {
         Options {
@@ -67,16 +71,18 @@ type Index = HashMap<Vec<u8>, Vec<u8>>;
 /// Builds `path.db` from the source `path`.
 pub fn create(kind: &str, path: &str, options: Options, warn: &mut dyn FnMut(&str)) -> Result<(), String> {
     let method = method(kind)?;
+    let options = options.for_kind(method);
     let (_, text) = crate::watched::read_text(path)?;
     let meta = std::fs::metadata(path).map_err(|e| format!("open {path}: {}", os_text(&e)))?;
     if options.keep_owner && is_root() && meta.uid() == 0 {
         warn_of_foreign_directory(path, warn);
     }
     let mut index = Index::new();
-    add(&mut index, path, parse(&text, path, options, warn), options, warn);
+    let name = method.file_name(path);
+    add(&mut index, path, &name, parse(&text, path, options, warn), options, warn);
     if options.format == Format::Alias {
         // Sendmail's sign of a complete alias file.
-        insert(&mut index, path, "@", "@", Options { duplicates: Duplicates::Replace, ..options }, warn);
+        insert(&mut index, &name, "@", "@", Options { duplicates: Duplicates::Replace, ..options }, warn);
     }
     let mode = if options.keep_mode { 0o644 & (meta.mode() | 0o700) } else { 0o644 };
     let owner = (options.keep_owner && is_root() && meta.uid() != 0).then(|| (meta.uid(), meta.gid()));
@@ -94,11 +100,13 @@ pub fn add_entries(
     warn: &mut dyn FnMut(&str),
 ) -> Result<(), String> {
     let method = method(kind)?;
+    let options = options.for_kind(method);
+    let file_name = method.file_name(path);
     change(method, path, true, |index| {
         let entries = parse(text, name, options, warn);
-        add(index, path, entries, options, warn);
+        add(index, path, &file_name, entries, options, warn);
         if options.format == Format::Alias {
-            insert(index, path, "@", "@", Options { duplicates: Duplicates::Replace, ..options }, warn);
+            insert(index, &file_name, "@", "@", Options { duplicates: Duplicates::Replace, ..options }, warn);
         }
         true
     })
@@ -114,12 +122,11 @@ pub fn delete(kind: &str, path: &str, key: &str, options: Options) -> Result<boo
     })
 }
 
-fn method(kind: &str) -> Result<Method, String> {
-    match kind {
-        "hash" => Ok(Method::Hash),
-        "btree" => Ok(Method::Btree),
-        _ if crate::types::find(kind).is_none() => Err(format!("unsupported dictionary type: {kind}")),
-        _ => Err(format!("unsupported map type for this operation: {kind}")),
+fn method(kind: &str) -> Result<Kind, String> {
+    match Kind::of(kind) {
+        Some(kind) => Ok(kind),
+        None if crate::types::find(kind).is_none() => Err(format!("unsupported dictionary type: {kind}")),
+        None => Err(format!("unsupported map type for this operation: {kind}")),
     }
 }
 
@@ -130,14 +137,21 @@ fn parse(text: &str, name: &str, options: Options, warn: &mut dyn FnMut(&str)) -
     }
 }
 
-fn add(index: &mut Index, path: &str, entries: Vec<Entry>, options: Options, warn: &mut dyn FnMut(&str)) {
+fn add(
+    index: &mut Index,
+    path: &str,
+    file_name: &str,
+    entries: Vec<Entry>,
+    options: Options,
+    warn: &mut dyn FnMut(&str),
+) {
     for entry in entries {
         if !options.values_are_files {
-            insert(index, path, &entry.key, &entry.value, options, warn);
+            insert(index, file_name, &entry.key, &entry.value, options, warn);
             continue;
         }
         match file_value(&entry.value) {
-            Ok(value) => insert(index, path, &entry.key, &value, options, warn),
+            Ok(value) => insert(index, file_name, &entry.key, &value, options, warn),
             Err(why) => warn(&format!("{path}, line {}: {why}: skipping this entry", entry.line)),
         }
     }
@@ -160,7 +174,7 @@ fn file_value(names: &str) -> Result<String, String> {
 
 fn insert(
     index: &mut Index,
-    path: &str,
+    file_name: &str,
     key: &str,
     value: &str,
     options: Options,
@@ -173,7 +187,7 @@ fn insert(
     };
     if index.contains_key(&stored) {
         match options.duplicates {
-            Duplicates::Warn => return warn(&format!("{path}.db: duplicate entry: \"{key}\"")),
+            Duplicates::Warn => return warn(&format!("{file_name}: duplicate entry: \"{key}\"")),
             Duplicates::Ignore => return,
             Duplicates::Replace => {}
         }
@@ -185,14 +199,14 @@ fn with_nul(text: &str) -> Vec<u8> {
     [text.as_bytes(), &[0]].concat()
 }
 
-/// Reads `path.db`, lets `edit` change it, and writes it again when `edit` says that it did.
+/// Reads the index of `path`, lets `edit` change it, and writes it again when `edit` says that it did.
 fn change(
-    method: Method,
+    method: Kind,
     path: &str,
     create: bool,
     edit: impl FnOnce(&mut Index) -> bool,
 ) -> Result<bool, String> {
-    let name = format!("{path}.db");
+    let name = method.file_name(path);
     let explain = |e: std::io::Error| format!("open database {name}: {}", os_text(&e));
     let file = match locked(&name) {
         Ok(file) => file,
@@ -204,9 +218,9 @@ fn change(
         Err(e) => return Err(explain(e)),
     };
     let meta = file.metadata().map_err(explain)?;
-    let database = Database::open(file.try_clone().map_err(explain)?);
+    let database = IndexFile::open(method, file.try_clone().map_err(explain)?, &name);
     let database = database.map_err(|why| format!("open database {name}: {why}"))?;
-    if database.method() != method {
+    if !database.is(method) {
         return Err(format!("open database {name}: file of another type"));
     }
     let pairs = database.pairs().map_err(|why| format!("error reading {name}: {why}"))?;
@@ -233,32 +247,32 @@ fn locked(name: &str) -> std::io::Result<File> {
     }
 }
 
-/// Writes `path.db` as a whole.
-fn write(
-    method: Method,
-    path: &str,
-    index: Index,
-    mode: u32,
-    owner: Option<(u32, u32)>,
-) -> Result<(), String> {
-    let name = format!("{path}.db");
-    let bytes = berkeley::write(method, index.into_iter().collect())
-        .map_err(|why| format!("table {path}: write error: {why}"))?;
+/// Writes the index of `path` as a whole.
+fn write(method: Kind, path: &str, index: Index, mode: u32, owner: Option<(u32, u32)>) -> Result<(), String> {
+    let name = method.file_name(path);
     let fresh = PathBuf::from(format!("{name}.{}.new", std::process::id()));
-    let result = write_fresh(&fresh, &bytes, mode, owner).and_then(|()| std::fs::rename(&fresh, &name));
-    if let Err(e) = result {
+    let opened = |e: std::io::Error| format!("open database {name}: {}", os_text(&e));
+    let result = make_fresh(&fresh, mode, owner)
+        .map_err(opened)
+        .and_then(|()| method.write(index, &fresh).map_err(|why| format!("table {path}: write error: {why}")))
+        .and_then(|()| {
+            File::open(&fresh).and_then(|file| file.sync_all()).map_err(opened)?;
+            std::fs::rename(&fresh, &name).map_err(opened)
+        });
+    if let Err(why) = result {
         let _ = std::fs::remove_file(&fresh);
-        return Err(format!("open database {name}: {}", os_text(&e)));
+        return Err(why);
     }
     // The rename itself reaches the disk with its directory.
     let directory = Path::new(&name).parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|d| d.sync_all()).map_err(|e| format!("sync {}: {e}", directory.display()))
 }
 
-fn write_fresh(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) -> std::io::Result<()> {
+/// An empty file with its final owner and rights, before anything secret is in it.
+fn make_fresh(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> std::io::Result<()> {
     let open = || File::options().write(true).create_new(true).mode(mode).open(path);
     // Left behind by a command that was killed and had the same process id.
-    let mut file = match open() {
+    let file = match open() {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             std::fs::remove_file(path)?;
             open()?
@@ -268,9 +282,7 @@ fn write_fresh(path: &Path, bytes: &[u8], mode: u32, owner: Option<(u32, u32)>) 
     if let Some((uid, gid)) = owner {
         std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
     }
-    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
 /// A root-owned index in a directory of someone else can be exchanged by that one.

@@ -1,4 +1,4 @@
-//! `hash:file` and `btree:file`: the index `file.db` that postmap(1) or postalias(1) made.
+//! `hash:file`, `btree:file`, `cdb:file` and `lmdb:file`: the index that postmap(1) or postalias(1) made.
 //!
 //! A replaced or rewritten index is noticed at the next lookup. When the index is missing and the source text is
 //! there, the text is read instead, with a warning to run the command; Postfix would fail every lookup.
@@ -6,13 +6,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::berkeley::Database;
+use crate::index_file::{IndexFile, Kind};
 use crate::lookup::Lookup;
 use crate::map::{Entries, Format, Opened, Opening, Table, Warn};
 use crate::texthash::TextHash;
 use crate::watched::{Stamp, os_text};
 
 struct Indexed {
+    kind: Kind,
     type_name: String,
     path: String,
     format: Format,
@@ -29,13 +30,16 @@ struct State {
 }
 
 enum Content {
-    Index(Database),
+    Index(IndexFile),
     Source(TextHash),
     Failed(String),
 }
 
 pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
+    let kind =
+        Kind::of(opening.type_name).ok_or_else(|| format!("{}: no type with an index", opening.type_name))?;
     let table = Indexed {
+        kind,
         type_name: opening.type_name.to_owned(),
         path: opening.name.to_owned(),
         format: opening.flags.format,
@@ -53,7 +57,7 @@ pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
 
 impl Indexed {
     fn index_path(&self) -> String {
-        format!("{}.db", self.path)
+        self.kind.file_name(&self.path)
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -77,7 +81,7 @@ impl Indexed {
             Ok(facts) => facts,
             Err(e) => return State::failed(None, format!("open database {index}: {}", os_text(&e))),
         };
-        let database = Database::open(reader);
+        let database = IndexFile::open(self.kind, reader, &index);
         let _ = file.unlock();
         match database {
             Ok(database) => {
@@ -146,12 +150,15 @@ impl Table for Indexed {
         let explain = |why: String| format!("error reading {index}: {why}");
         self.with_content(|content| match content {
             Content::Index(database) => {
-                // Postfix's builds end keys with NUL; other programs' do not.
-                let mut bytes = key.as_bytes().to_vec();
-                bytes.push(0);
-                let found = match database.get(&bytes).map_err(explain)? {
+                // Some builds end keys with NUL, others do not; the likelier form first.
+                let with_nul = [key.as_bytes(), &[0]].concat();
+                let mut forms = [with_nul.as_slice(), key.as_bytes()];
+                if !self.kind.ends_with_nul() {
+                    forms.reverse();
+                }
+                let found = match database.get(forms[0]).map_err(explain)? {
                     Some(value) => Some(value),
-                    None => database.get(key.as_bytes()).map_err(explain)?,
+                    None => database.get(forms[1]).map_err(explain)?,
                 };
                 found.map(|value| text(value).map_err(|why| explain(format!("key {key}: {why}")))).transpose()
             }

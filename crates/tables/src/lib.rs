@@ -14,12 +14,16 @@ pub mod alias_source;
 pub mod base64;
 mod berkeley;
 pub mod build;
+mod cidr;
+mod client;
 pub mod command;
 pub mod domain_search;
 mod environ;
 mod fail;
+mod index_file;
 mod indexed;
 mod inline;
+mod lmdb;
 mod logical_line;
 mod lookup;
 mod map;
@@ -31,16 +35,14 @@ mod pcre;
 mod pipemap;
 mod randmap;
 mod regexp;
+mod remote;
 pub mod source;
 mod static_value;
-
 mod texthash;
 pub mod types;
 mod unionmap;
 mod unix;
 mod watched;
-
-mod cidr;
 
 pub use lookup::Lookup;
 pub use map::{Entries, Flags, Format, Map, Table, Tables, WaitingTable, Warn};

@@ -5,8 +5,8 @@
 
 use crate::map::{Opened, Opening};
 use crate::{
-    cidr, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, static_value, texthash, unionmap,
-    unix,
+    cidr, client, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, remote, static_value,
+    texthash, unionmap, unix,
 };
 
 /// One table type.
@@ -39,7 +39,7 @@ const fn known(name: &'static str, about: &'static str) -> TableType {
 /// Every type, by name; `postconf -m` prints the ones that are built in.
 pub static TYPES: &[TableType] = &[
     built_in("btree", indexed::open, "sorted index FILE.db made by postmap, Berkeley DB format"),
-    known("cdb", "constant index FILE.cdb"),
+    built_in("cdb", indexed::open, "constant index FILE.cdb made by postmap"),
     built_in("cidr", cidr::open, "networks and addresses, first match in file order"),
     known("dbm", "index FILE.dir, FILE.pag"),
     known("debug", "another table, with its lookups logged"),
@@ -47,24 +47,24 @@ pub static TYPES: &[TableType] = &[
     built_in("fail", fail::open, "fails every lookup; for tests"),
     built_in("hash", indexed::open, "hashed index FILE.db made by postmap, Berkeley DB format"),
     built_in("inline", inline::open, "keys and values in the configuration itself"),
-    known("ldap", "LDAP directory"),
-    known("lmdb", "index FILE.lmdb"),
-    known("memcache", "memcached server"),
+    built_in("ldap", client::ldap::open, "LDAP directory"),
+    built_in("lmdb", indexed::open, "sorted index FILE.lmdb made by postmap"),
+    built_in("memcache", remote::memcache::open, "memcached server"),
     known("mongodb", "MongoDB server"),
-    known("mysql", "MySQL or MariaDB server"),
+    built_in("mysql", client::mysql::open, "MySQL or MariaDB server"),
     known("nis", "NIS map"),
     known("nisplus", "NIS+ map"),
     built_in("pcre", pcre::open, "Perl-compatible regular expressions, first match in file order"),
-    known("pgsql", "PostgreSQL server"),
+    built_in("pgsql", client::pgsql::open, "PostgreSQL server"),
     built_in("pipemap", pipemap::open, "tables in a row, each asked with the result of the one before"),
     built_in("proxy", proxy, "another table; tables are shared here, so it is opened in place"),
     built_in("randmap", randmap::open, "one of the given values, at random"),
     built_in("regexp", regexp::open, "POSIX regular expressions, first match in file order"),
     known("sdbm", "index FILE.dir, FILE.pag"),
-    known("socketmap", "Sendmail socketmap server"),
-    known("sqlite", "SQLite file"),
+    built_in("socketmap", remote::socketmap::open, "Sendmail socketmap server"),
+    built_in("sqlite", client::sqlite::open, "SQLite file"),
     built_in("static", static_value::open, "one value for every key"),
-    known("tcp", "tcp_table(5) server"),
+    built_in("tcp", remote::tcp::open, "tcp_table(5) server"),
     built_in("texthash", texthash::open, "text in postmap's source format, read into memory"),
     built_in("unionmap", unionmap::open, "all results of several tables, joined by commas"),
     built_in("unix", unix::open, "users and groups of this machine: passwd.byname, group.byname"),
