@@ -112,7 +112,7 @@ impl Evaluation<'_> {
 
     /// Names of restrictions and classes.
     async fn restrictions(&mut self, table: &str, value: &str) -> Outcome {
-        let reader = Reader { classes: self.access.class_names(), tables: None };
+        let reader = Reader { classes: self.access.class_names(), tables: None, policy: None };
         let steps = reader.read(self.list, table, value);
         self.run_steps(&steps).await
     }

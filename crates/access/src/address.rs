@@ -113,8 +113,29 @@ async fn reject_unknown_domain(evaluation: &mut Evaluation<'_>, role: Role) -> O
         Err(host) if host.is_absence() && mx.is_absence() => {
             evaluation.refuse(access.codes.unknown_address, detail, text)
         }
-        Err(_) => evaluation.defer_if_permitted(Reply::new(450, detail, text)),
+        Err(_) if access.unknown_address_waits => {
+            evaluation.defer_if_permitted(Reply::new(450, detail, text))
+        }
+        Err(_) => evaluation.refuse(450, detail, text),
     }
+}
+
+// ---- reject_multi_recipient_bounce
+
+pub(crate) fn reject_multi_recipient_bounce<'a>(
+    evaluation: &'a mut Evaluation<'_>,
+    _: &'a Argument,
+) -> Deciding<'a> {
+    Box::pin(async move {
+        let asked = evaluation.asked;
+        // At RCPT TO the recipient in question comes on top of those before.
+        let recipients = asked.recipient_count + usize::from(asked.recipient.is_some());
+        if recipients < 2 || !asked.sender.is_some_and(Address::is_null) {
+            return Outcome::Dunno;
+        }
+        let code = evaluation.access.codes.multi_recipient_bounce;
+        evaluation.refuse_subject(code, Detail(5, 3), "Multi-recipient bounce")
+    })
 }
 
 // ---- reject_unlisted_...

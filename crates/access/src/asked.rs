@@ -11,6 +11,20 @@ pub struct Asked<'a> {
     pub sender: Option<&'a Address>,
     /// RCPT TO, at that stage and for VRFY.
     pub recipient: Option<&'a Address>,
+    /// Recipients that were accepted so far.
+    pub recipient_count: usize,
+    /// `SIZE=` of MAIL FROM, or the message's own size behind its content; in bytes.
+    pub size: Option<u64>,
+    /// `AUTH=` of MAIL FROM.
+    pub sasl_sender: Option<&'a str>,
+    /// The message's queue id, once it has one.
+    pub queue_id: Option<&'a str>,
+    /// The same text for all questions about one message.
+    pub instance: &'a str,
+    /// CONNECT, HELO, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY or ETRN.
+    pub stage: &'a str,
+    /// The client has sent commands before it was allowed to.
+    pub pipelined: bool,
     /// The argument of ETRN.
     pub etrn_domain: Option<&'a str>,
 }
@@ -18,7 +32,19 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// Nothing but the client.
     pub fn of(client: &'a ClientFacts) -> Asked<'a> {
-        Asked { client, sender: None, recipient: None, etrn_domain: None }
+        Asked {
+            client,
+            sender: None,
+            recipient: None,
+            recipient_count: 0,
+            size: None,
+            sasl_sender: None,
+            queue_id: None,
+            instance: "",
+            stage: "CONNECT",
+            pipelined: false,
+            etrn_domain: None,
+        }
     }
 }
 
@@ -53,6 +79,8 @@ pub enum Effect {
 /// A line for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// A line that calls for no action.
+    Info(String),
     /// Something is wrong with the configuration or a table.
     Warning(String),
     /// `ID: WORD: STAGE from CLIENT: TEXT; from=<> to=<> proto= helo=<>`: the word is `reject`, `reject_warning`, `hold`,

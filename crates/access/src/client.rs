@@ -1,8 +1,6 @@
-//! Restrictions about the client: its address, names, authentication and TLS.
+//! Restrictions about the client: its address, names and authentication, and whether TLS is on.
 
 use mail::Detail;
-use mail::tls_facts::Trust;
-use tables::{Key, Lookup};
 
 use crate::evaluation::{Evaluation, Outcome};
 use crate::restriction::{Argument, Deciding};
@@ -40,30 +38,15 @@ pub(crate) fn permit_sasl_authenticated<'a>(
     Box::pin(async move { permit_if(evaluation.asked.client.sasl.is_some()) })
 }
 
-pub(crate) fn permit_tls_all_clientcerts<'a>(
+pub(crate) fn reject_unauth_pipelining<'a>(
     evaluation: &'a mut Evaluation<'_>,
     _: &'a Argument,
 ) -> Deciding<'a> {
     Box::pin(async move {
-        permit_if(evaluation.asked.client.tls.as_ref().is_some_and(|tls| tls.trust >= Trust::Trusted))
-    })
-}
-
-/// By fingerprint of certificate or key; who signed it does not matter.
-pub(crate) fn permit_tls_clientcerts<'a>(
-    evaluation: &'a mut Evaluation<'_>,
-    _: &'a Argument,
-) -> Deciding<'a> {
-    Box::pin(async move {
-        let peer = evaluation.asked.client.tls.as_ref().and_then(|tls| tls.peer.as_ref());
-        for key in peer.iter().flat_map(|peer| [&peer.fingerprint, &peer.pubkey_fingerprint]) {
-            match evaluation.access.relay_clientcerts.find(key, Key::Full).await {
-                Lookup::Found(_) => return Outcome::Permit,
-                Lookup::Absent => {}
-                Lookup::Failed(why) => return evaluation.lookup_failed(why),
-            }
+        if !evaluation.asked.pipelined {
+            return Outcome::Dunno;
         }
-        Outcome::Dunno
+        evaluation.refuse_subject(503, Detail(5, 0), "Improper use of SMTP command pipelining")
     })
 }
 
@@ -76,7 +59,7 @@ pub(crate) fn reject_plaintext_session<'a>(
             return Outcome::Dunno;
         }
         let code = evaluation.access.codes.plaintext;
-        evaluation.refuse_subject(code, Detail(7, 1), "Session encryption is required")
+        evaluation.refuse(code, Detail(7, 1), "Session encryption is required".into())
     })
 }
 

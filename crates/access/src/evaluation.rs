@@ -1,6 +1,8 @@
 //! One question on its way through the lists: the steps in order, what they leave behind, and the restrictions that look
 //! at nothing.
 
+use std::time::Duration;
+
 use mail::{Address, Detail, Reply, Status};
 
 use crate::asked::{Asked, Decision, Effect, Note};
@@ -37,7 +39,12 @@ pub(crate) struct Evaluation<'a> {
     if_rejected: Option<Reply>,
     /// reject_unlisted_recipient has had its say.
     pub(crate) recipient_looked_up: bool,
+    /// What the table in hand was asked about; otherwise a list is about its own subject.
+    table_subject: Option<Subject>,
 }
+
+/// What a reply is about: a name and its kind.
+pub(crate) type Subject = (String, &'static str);
 
 impl<'a> Evaluation<'a> {
     pub(crate) fn new(access: &'a Access, asked: &'a Asked<'a>) -> Evaluation<'a> {
@@ -52,6 +59,7 @@ impl<'a> Evaluation<'a> {
             if_permitted: None,
             if_rejected: None,
             recipient_looked_up: false,
+            table_subject: None,
         }
     }
 
@@ -156,7 +164,13 @@ impl<'a> Evaluation<'a> {
         self.refuse(451, Detail(3, 5), "Server configuration error".into())
     }
 
-    /// 451: a table could not be asked.
+    /// 451: an access table could not be asked.
+    pub(crate) fn table_failed(&mut self, why: String) -> Outcome {
+        self.warn(why);
+        self.refuse_subject(451, Detail(3, 5), "Server configuration error")
+    }
+
+    /// 451: another table could not be asked.
     pub(crate) fn lookup_failed(&mut self, why: String) -> Outcome {
         self.warn(why);
         let (name, _) = self.subject();
@@ -184,6 +198,16 @@ impl<'a> Evaluation<'a> {
         self.notes.push(Note::Warning(text));
     }
 
+    /// A line for the log that calls for no action.
+    pub(crate) fn inform(&mut self, text: String) {
+        self.notes.push(Note::Info(text));
+    }
+
+    /// What follows is about this, until the caller gives back what it got.
+    pub(crate) fn replace_subject(&mut self, subject: Option<Subject>) -> Option<Subject> {
+        std::mem::replace(&mut self.table_subject, subject)
+    }
+
     pub(crate) fn note(&mut self, word: &'static str, text: String) {
         self.notes.push(Note::Action { word, text });
     }
@@ -197,8 +221,11 @@ impl<'a> Evaluation<'a> {
         self.effects.contains(&Effect::Discard)
     }
 
-    /// What the list in hand is about, as it stands in replies: a name and its kind.
-    pub(crate) fn subject(&self) -> (String, &'static str) {
+    /// What the table or the list in hand is about, as it stands in replies.
+    pub(crate) fn subject(&self) -> Subject {
+        if let Some(subject) = &self.table_subject {
+            return subject.clone();
+        }
         let asked = self.asked;
         let address = |address: Option<&Address>| {
             address.map(|address| address.as_str().to_owned()).unwrap_or_default()
@@ -253,4 +280,14 @@ pub(crate) fn defer_if_reject<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Arg
     let (name, class) = evaluation.subject();
     let text = format!("<{name}>: {class} rejected: defer_if_reject requested");
     Box::pin(async move { evaluation.defer_if_rejected(Reply::new(450, Detail(3, 2), text)) })
+}
+
+/// The client waits; so does nobody else.
+pub(crate) fn sleep<'a>(_: &'a mut Evaluation<'_>, argument: &'a Argument) -> Deciding<'a> {
+    Box::pin(async move {
+        if let Argument::Seconds(seconds) = argument {
+            tokio::time::sleep(Duration::from_secs(*seconds)).await;
+        }
+        Outcome::Dunno
+    })
 }

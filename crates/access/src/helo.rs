@@ -78,7 +78,10 @@ pub(crate) fn reject_unknown_helo_hostname<'a>(
             }
             Err(_) => {
                 let text = format!("<{name}>: Helo command rejected: Host not found");
-                evaluation.defer_if_permitted(Reply::new(450, Detail(7, 1), text))
+                match evaluation.access.unknown_helo_waits {
+                    true => evaluation.defer_if_permitted(Reply::new(450, Detail(7, 1), text)),
+                    false => evaluation.refuse(450, Detail(7, 1), text),
+                }
             }
         }
     })

@@ -2,24 +2,35 @@
 //!
 //! [`Access`] holds the lists of one service, opened once; a session asks it at each stage, with what is known then
 //! ([`Asked`]), and gets a [`Decision`]: a refusal or none, what is to be done with the message, and lines for the log.
-//! Nothing here knows a connection or the queue. `restriction.rs` has the one table of what can stand in a list.
+//! Nothing here knows a client's connection or the queue; the only sockets are those to policy services (`policy/`). `restriction.rs` has the one table of what can stand in a list.
 #![forbid(unsafe_code)]
 
 mod action;
 mod address;
 mod asked;
+mod certificate;
 mod client;
+mod dns_list;
+mod endpoint;
 mod evaluation;
 mod helo;
 mod hostname;
+mod ip_match;
 mod list;
 mod lists;
+mod login;
+mod policy;
 mod relay;
 mod restriction;
 mod search;
+mod server_access;
+#[cfg(test)]
+mod service_tests;
 #[cfg(test)]
 mod tests;
 
 pub use asked::{Asked, Decision, Effect, Note};
+pub use endpoint::{Endpoint, Wire};
 pub use hostname::is_hostname;
+pub use ip_match::IpMatch;
 pub use lists::Access;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use tables::{Flags, Maps, Tables};
 
+use crate::certificate::CertificateTable;
+use crate::dns_list::DnsList;
+use crate::policy::{Defaults, PolicyService};
 use crate::restriction::{self, Argument, Restriction, Takes, WARN_IF_REJECT};
 
 /// The lists, by the stage they belong to.
@@ -62,6 +65,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) classes: &'a HashSet<String>,
     /// Opens tables; `None` inside the result of a table, where none may be named.
     pub(crate) tables: Option<&'a Tables>,
+    /// What policy services go by; `None` like `tables`.
+    pub(crate) policy: Option<&'a Defaults>,
 }
 
 impl Reader<'_> {
@@ -113,8 +118,31 @@ impl Reader<'_> {
                 "restriction {word} requires a type:table argument, not \"{argument}\""
             )),
             Takes::Table => self.with_table(restriction, parameter, argument),
-            // No restriction that is built yet looks at its word.
-            _ => StepKind::Run(restriction, Argument::Nothing),
+            Takes::CertificateTable => {
+                match self.tables.map(|tables| CertificateTable::read(argument, tables)) {
+                    Some(Ok(table)) => StepKind::Run(restriction, Argument::Certificates(table)),
+                    Some(Err(why)) => StepKind::Broken(why),
+                    None => StepKind::Broken(table_in_result(argument)),
+                }
+            }
+            Takes::Seconds => match argument.parse() {
+                Ok(seconds) => StepKind::Run(restriction, Argument::Seconds(seconds)),
+                Err(_) => {
+                    StepKind::Broken(format!("restriction {word} requires a number, not \"{argument}\""))
+                }
+            },
+            Takes::DnsList => match DnsList::parse(argument) {
+                Ok(list) => StepKind::Run(restriction, Argument::DnsList(Arc::new(list))),
+                Err(why) => StepKind::Broken(format!("restriction {word}: {why}")),
+            },
+            Takes::Policy => match self.policy.map(|defaults| PolicyService::parse(argument, defaults)) {
+                Some(Ok(service)) => StepKind::Run(restriction, Argument::Policy(service)),
+                Some(Err(why)) => StepKind::Broken(why),
+                None => StepKind::Broken(format!(
+                    "access table result names a policy service: \"{argument}\"; use a restriction class"
+                )),
+            },
+            Takes::Nothing | Takes::Restriction => StepKind::Run(restriction, Argument::Nothing),
         }
     }
 
@@ -124,11 +152,13 @@ impl Reader<'_> {
                 let maps = Maps::open(tables, parameter, table, Flags::default());
                 StepKind::Run(restriction, Argument::Table(Arc::new(maps)))
             }
-            None => StepKind::Broken(format!(
-                "access table result names a table: \"{table}\"; use a restriction class"
-            )),
+            None => StepKind::Broken(table_in_result(table)),
         }
     }
+}
+
+fn table_in_result(table: &str) -> String {
+    format!("access table result names a table: \"{table}\"; use a restriction class")
 }
 
 /// What is wrong with a list in a way that can be seen at start: steps that nothing reaches, and those that will answer 451.

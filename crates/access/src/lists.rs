@@ -12,8 +12,10 @@ use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 
 use crate::address;
 use crate::asked::{Asked, Decision};
+use crate::certificate::Certificates;
 use crate::evaluation::{Evaluation, Outcome};
 use crate::list::{self, List, Reader, Step, StepKind};
+use crate::policy::Defaults;
 
 /// Restriction lists and what they are evaluated with.
 pub struct Access {
@@ -28,11 +30,25 @@ pub struct Access {
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) mynetworks: MatchList,
     pub(crate) own_addresses: Vec<IpAddr>,
-    pub(crate) relay_clientcerts: Maps,
+    pub(crate) certificates: Certificates,
     pub(crate) parent_style: ParentStyle,
     pub(crate) null_key: String,
     pub(crate) allow_untrusted_routing: bool,
     pub(crate) codes: Codes,
+    /// smtpd_sender_login_maps.
+    pub(crate) login_maps: Maps,
+    pub(crate) rbl_reply_maps: Maps,
+    pub(crate) default_rbl_reply: String,
+    /// `myhostname`.
+    pub(crate) hostname: String,
+    /// `stress`, for policy services.
+    pub(crate) stress: String,
+    pub(crate) compatibility_level: String,
+    pub(crate) mail_version: String,
+    /// unknown_address_tempfail_action is defer_if_permit, not defer.
+    pub(crate) unknown_address_waits: bool,
+    /// The same of unknown_helo_hostname_tempfail_action.
+    pub(crate) unknown_helo_waits: bool,
 }
 
 /// Reply codes, by the parameters that set them.
@@ -49,6 +65,8 @@ pub(crate) struct Codes {
     pub(crate) unknown_hostname: u16,
     pub(crate) unknown_address: u16,
     pub(crate) relay_domains: u16,
+    pub(crate) maps_rbl: u16,
+    pub(crate) multi_recipient_bounce: u16,
 }
 
 /// One of these must be there, or everybody could send mail to everybody.
@@ -75,7 +93,11 @@ impl Access {
                 .into_iter()
                 .map(str::to_owned)
                 .collect();
-        let reader = Reader { classes: &class_names, tables: Some(tables) };
+        let policy = Defaults::read(settings);
+        let reader = Reader { classes: &class_names, tables: Some(tables), policy: Some(&policy) };
+        let maps = |parameter: config::param::Param<config::param::kind::Text>| {
+            Maps::open(tables, parameter.name(), settings.get(parameter), Flags::default())
+        };
         let mut warnings = Vec::new();
         let mut classes = HashMap::new();
         for name in &class_names {
@@ -114,7 +136,9 @@ impl Access {
             class_names,
             delay_reject: settings.get(params::smtpd_delay_reject),
             relay_first: settings.get(params::smtpd_relay_before_recipient_restrictions),
-            unlisted_recipient: settings.get(params::smtpd_reject_unlisted_recipient),
+            unlisted_recipient: settings.get(params::smtpd_reject_unlisted_recipient)
+                && !config::list::split(settings.get(params::receive_override_options))
+                    .contains(&"no_unknown_recipient_checks"),
             unlisted_sender: settings.get(params::smtpd_reject_unlisted_sender),
             routing,
             resolver,
@@ -125,12 +149,7 @@ impl Access {
                 MatchStyle::HostsAndAddresses(ParentStyle::of("mynetworks", parents)),
             ),
             own_addresses: own.collect(),
-            relay_clientcerts: Maps::open(
-                tables,
-                "relay_clientcerts",
-                settings.get(params::relay_clientcerts),
-                Flags::default(),
-            ),
+            certificates: Certificates::open(settings, tables, &mut warnings),
             parent_style: ParentStyle::of("smtpd_access_maps", parents),
             null_key: settings.get(params::smtpd_null_access_lookup_key).to_owned(),
             allow_untrusted_routing: settings.get(params::allow_untrusted_routing),
@@ -146,7 +165,19 @@ impl Access {
                 unknown_hostname: code(settings.get(params::unknown_hostname_reject_code)),
                 unknown_address: code(settings.get(params::unknown_address_reject_code)),
                 relay_domains: code(settings.get(params::relay_domains_reject_code)),
+                maps_rbl: code(settings.get(params::maps_rbl_reject_code)),
+                multi_recipient_bounce: code(settings.get(params::multi_recipient_bounce_reject_code)),
             },
+            login_maps: maps(params::smtpd_sender_login_maps),
+            rbl_reply_maps: maps(params::rbl_reply_maps),
+            default_rbl_reply: settings.get(params::default_rbl_reply).to_owned(),
+            hostname: settings.get(params::myhostname).to_owned(),
+            stress: settings.text_of("stress").unwrap_or_default().to_owned(),
+            compatibility_level: settings.text_of("compatibility_level").unwrap_or_default().to_owned(),
+            mail_version: settings.text_of("mail_version").unwrap_or_default().to_owned(),
+            unknown_address_waits: settings.get(params::unknown_address_tempfail_action) == "defer_if_permit",
+            unknown_helo_waits: settings.get(params::unknown_helo_hostname_tempfail_action)
+                == "defer_if_permit",
         };
         if !access.prevents_relaying(access.steps(List::Relay), 0)
             && !access.prevents_relaying(access.steps(List::Recipient), 0)

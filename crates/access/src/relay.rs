@@ -8,7 +8,7 @@ use crate::restriction::{Argument, Deciding};
 
 /// Is the recipient ours or a domain that we relay for? An address that another server may take for a route
 /// (`user@elsewhere@here`) is not.
-async fn is_authorized(evaluation: &Evaluation<'_>) -> Result<bool, String> {
+pub(crate) async fn is_authorized(evaluation: &Evaluation<'_>) -> Result<bool, String> {
     let asked = evaluation.asked;
     let Some(recipient) = asked.recipient else { return Ok(true) };
     let routing = &evaluation.access.routing;

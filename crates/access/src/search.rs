@@ -7,14 +7,14 @@ use route::Context;
 use tables::address_search::{self, Order};
 use tables::{Key, Lookup, Maps, domain_search};
 
-use crate::evaluation::{Evaluation, Outcome};
+use crate::evaluation::{Evaluation, Outcome, Subject};
 use crate::restriction::{Argument, Deciding};
 
 /// What was found: the key and the table's word, or the reason of a failure.
-type Found = Result<Option<String>, String>;
+pub(crate) type Found = Result<Option<String>, String>;
 
 /// A host name and its parents.
-async fn find_domain(evaluation: &Evaluation<'_>, maps: &Maps, name: &str) -> Found {
+pub(crate) async fn find_domain(evaluation: &Evaluation<'_>, maps: &Maps, name: &str) -> Found {
     let name = name.to_lowercase();
     for (at, key) in domain_search::keys(&name, evaluation.access.parent_style).enumerate() {
         let kind = if at == 0 { Key::Full } else { Key::Partial };
@@ -26,7 +26,7 @@ async fn find_domain(evaluation: &Evaluation<'_>, maps: &Maps, name: &str) -> Fo
 }
 
 /// An address and the networks that it is in, by cutting off its last part: `192.0.2.1`, `192.0.2`, `192.0`, `192`.
-async fn find_address(maps: &Maps, address: IpAddr) -> Found {
+pub(crate) async fn find_address(maps: &Maps, address: IpAddr) -> Found {
     let text = address.to_canonical().to_string();
     let separator = if text.contains(':') { ':' } else { '.' };
     let mut key = text.as_str();
@@ -46,22 +46,30 @@ async fn find_address(maps: &Maps, address: IpAddr) -> Found {
     }
 }
 
-/// Carries out what was found.
-async fn apply(evaluation: &mut Evaluation<'_>, maps: &Maps, found: Found) -> Outcome {
-    match found {
+/// Carries out what was found. Replies are about what the table was asked for, whichever list it stands in.
+pub(crate) async fn apply(
+    evaluation: &mut Evaluation<'_>,
+    maps: &Maps,
+    found: Found,
+    subject: Subject,
+) -> Outcome {
+    let outer = evaluation.replace_subject(Some(subject));
+    let outcome = match found {
         Ok(None) => Outcome::Dunno,
         Ok(Some(value)) => {
             let table = maps.iter().next().map(|map| map.spec().to_owned()).unwrap_or_default();
             evaluation.act(&table, &value).await
         }
-        Err(why) => evaluation.lookup_failed(why),
-    }
+        Err(why) => evaluation.table_failed(why),
+    };
+    evaluation.replace_subject(outer);
+    outcome
 }
 
 fn table(argument: &Argument) -> Option<&Maps> {
     match argument {
         Argument::Table(maps) => Some(maps),
-        Argument::Nothing => None,
+        _ => None,
     }
 }
 
@@ -78,7 +86,7 @@ pub(crate) fn check_client_access<'a>(
         {
             found = find_address(maps, address).await;
         }
-        apply(evaluation, maps, found).await
+        apply(evaluation, maps, found, (client.name_address(), "Client host")).await
     })
 }
 
@@ -105,25 +113,10 @@ pub(crate) fn check_reverse_client_hostname_access<'a>(
 ) -> Deciding<'a> {
     Box::pin(async move {
         let Some(maps) = table(argument) else { return Outcome::Dunno };
-        let found = find_domain(evaluation, maps, &evaluation.asked.client.reverse_name).await;
-        apply(evaluation, maps, found).await
-    })
-}
-
-pub(crate) fn check_ccert_access<'a>(
-    evaluation: &'a mut Evaluation<'_>,
-    argument: &'a Argument,
-) -> Deciding<'a> {
-    Box::pin(async move {
-        let Some(maps) = table(argument) else { return Outcome::Dunno };
-        let peer = evaluation.asked.client.tls.as_ref().and_then(|tls| tls.peer.as_ref());
-        let mut found = Ok(None);
-        for key in peer.iter().flat_map(|peer| [&peer.fingerprint, &peer.pubkey_fingerprint]) {
-            if found == Ok(None) {
-                found = maps.find(key, Key::Full).await.into_result();
-            }
-        }
-        apply(evaluation, maps, found).await
+        let client = evaluation.asked.client;
+        let found = find_domain(evaluation, maps, &client.reverse_name).await;
+        let subject = (client.reverse_name.clone(), "Unverified Client host");
+        apply(evaluation, maps, found, subject).await
     })
 }
 
@@ -136,7 +129,7 @@ pub(crate) fn check_sasl_access<'a>(
             return Outcome::Dunno;
         };
         let found = maps.find(&sasl.username, Key::Full).await.into_result();
-        apply(evaluation, maps, found).await
+        apply(evaluation, maps, found, (sasl.username.clone(), "SASL login name")).await
     })
 }
 
@@ -149,7 +142,7 @@ pub(crate) fn check_helo_access<'a>(
             return Outcome::Dunno;
         };
         let found = find_domain(evaluation, maps, helo).await;
-        apply(evaluation, maps, found).await
+        apply(evaluation, maps, found, (helo.clone(), "Helo command")).await
     })
 }
 
@@ -162,7 +155,7 @@ pub(crate) fn check_etrn_access<'a>(
             return Outcome::Dunno;
         };
         let found = find_domain(evaluation, maps, domain).await;
-        apply(evaluation, maps, found).await
+        apply(evaluation, maps, found, (domain.to_owned(), "Etrn command")).await
     })
 }
 
@@ -170,14 +163,14 @@ pub(crate) fn check_sender_access<'a>(
     evaluation: &'a mut Evaluation<'_>,
     argument: &'a Argument,
 ) -> Deciding<'a> {
-    Box::pin(check_mail_access(evaluation, argument, evaluation_sender))
+    Box::pin(check_mail_access(evaluation, argument, evaluation_sender, "Sender address"))
 }
 
 pub(crate) fn check_recipient_access<'a>(
     evaluation: &'a mut Evaluation<'_>,
     argument: &'a Argument,
 ) -> Deciding<'a> {
-    Box::pin(check_mail_access(evaluation, argument, evaluation_recipient))
+    Box::pin(check_mail_access(evaluation, argument, evaluation_recipient, "Recipient address"))
 }
 
 fn evaluation_sender(evaluation: &Evaluation<'_>) -> Option<Address> {
@@ -192,8 +185,10 @@ async fn check_mail_access(
     evaluation: &mut Evaluation<'_>,
     argument: &Argument,
     address: fn(&Evaluation<'_>) -> Option<Address>,
+    class: &'static str,
 ) -> Outcome {
     let (Some(maps), Some(address)) = (table(argument), address(evaluation)) else { return Outcome::Dunno };
+    let subject = (address.as_str().to_owned(), class);
     let access = evaluation.access;
     let found = if address.is_null() {
         maps.find(&access.null_key, Key::Full).await.into_result()
@@ -208,5 +203,5 @@ async fn check_mail_access(
             .await
             .map(|found| found.map(|found| found.value))
     };
-    apply(evaluation, maps, found).await
+    apply(evaluation, maps, found, subject).await
 }

@@ -10,6 +10,7 @@ mod answer;
 mod cache;
 mod failure;
 mod hosts;
+mod listing;
 mod literal;
 mod record;
 mod resolver;
@@ -17,6 +18,7 @@ mod servers;
 
 pub use answer::Answer;
 pub use failure::Failure;
+pub use listing::Listing;
 pub use literal::address_literal;
 pub use record::{Mx, Srv, Tlsa};
 pub use resolver::{Family, HostLookup, Resolver};

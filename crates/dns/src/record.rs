@@ -63,6 +63,12 @@ pub(crate) enum Data {
     Cname(String),
 }
 
+impl Data {
+    pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
+        if let Data::A(address) = self { Some(*address) } else { None }
+    }
+}
+
 /// A record type that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Type {

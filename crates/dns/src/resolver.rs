@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::cache::Cache;
 use crate::failure::Failure;
 use crate::hosts::Hosts;
+use crate::listing::{self, Listing};
 use crate::literal::address_literal;
 use crate::record::{self, Data, Mx, Srv, Tlsa, Type};
 use crate::servers::{Current, Source};
@@ -84,9 +85,12 @@ impl Resolver {
         }
     }
 
-    /// This machine's resolver.
+    /// This machine's resolver. `import_environment` can name another resolv.conf(5) in `MAILCLAD_RESOLV_CONF`, for the mail
+    /// system alone, for example one with a server that validates; `nameserver [address]:port` is understood there.
     pub fn from_system() -> Self {
-        Resolver::from_files(Path::new("/etc/resolv.conf"), Path::new("/etc/hosts"))
+        let resolv_conf = std::env::var_os("MAILCLAD_RESOLV_CONF").filter(|path| !path.is_empty());
+        let resolv_conf = resolv_conf.map_or_else(|| PathBuf::from("/etc/resolv.conf"), PathBuf::from);
+        Resolver::from_files(&resolv_conf, Path::new("/etc/hosts"))
     }
 
     /// Exactly these servers and no hosts file.
@@ -196,8 +200,32 @@ impl Resolver {
         }
     }
 
-    /// One question, from the cache or from a server, through aliases.
+    /// What a DNS list (RFC 5782) says of an address: what there is at `2.0.0.127.list.example`.
+    pub async fn listing(&self, address: IpAddr, list: &str) -> Listing {
+        let name = format!("{}.{list}", reversed(address));
+        let mut absent_for = None;
+        match self.find_or_absent(&name, Type::A, false, &mut absent_for).await {
+            Ok(answer) => Listing::Listed {
+                addresses: answer.records.iter().filter_map(Data::ipv4).collect(),
+                ttl: answer.ttl,
+            },
+            Err(failure) if failure.is_absence() => Listing::NotListed { ttl: absent_for },
+            Err(failure) => Listing::Unknown(failure),
+        }
+    }
+
     async fn find(&self, name: &str, kind: Type, dnssec: bool) -> Result<Arc<Answer<Data>>, Failure> {
+        self.find_or_absent(name, kind, dnssec, &mut None).await
+    }
+
+    /// One question, from the cache or from a server, through aliases. `absent_for`: how long an absence may be believed.
+    async fn find_or_absent(
+        &self,
+        name: &str,
+        kind: Type,
+        dnssec: bool,
+        absent_for: &mut Option<Duration>,
+    ) -> Result<Arc<Answer<Data>>, Failure> {
         let (servers, fresh) = self.servers.servers();
         if fresh {
             self.cache.clear();
@@ -212,7 +240,8 @@ impl Resolver {
         loop {
             let name: Name<Vec<u8>> = Name::vec_from_str(&walk.name).map_err(|_| Failure::BadName)?;
             let reply = servers.ask(&name, kind, dnssec).await?;
-            if let Some(answer) = walk.read(&reply, kind)? {
+            let read = walk.read(&reply, kind).inspect_err(|_| *absent_for = listing::absence_ttl(&reply));
+            if let Some(answer) = read? {
                 let answer = Arc::new(answer);
                 self.cache.keep(key, &answer);
                 return Ok(answer);
@@ -311,15 +340,21 @@ fn to_ascii(name: &str) -> Result<String, Failure> {
 
 /// `1.2.0.192.in-addr.arpa` and its IPv6 counterpart.
 fn reverse_name(address: IpAddr) -> String {
+    let zone = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
+    format!("{}.{zone}", reversed(address))
+}
+
+/// The octets of an IPv4 address, or the hexadecimal digits of an IPv6 address, last first.
+fn reversed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, c, d] = v4.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+            format!("{d}.{c}.{b}.{a}")
         }
         IpAddr::V6(v6) => {
             let digits: Vec<String> =
                 v6.octets().iter().rev().map(|byte| format!("{:x}.{:x}", byte & 15, byte >> 4)).collect();
-            format!("{}.ip6.arpa", digits.join("."))
+            digits.join(".")
         }
     }
 }

@@ -49,11 +49,11 @@ impl Servers {
         let text = std::fs::read(path).unwrap_or_default();
         // Lines that can not be read are skipped, as the C library does.
         let (config, _) = resolv_conf::Config::parse_with_errors(&text);
-        let addresses: Vec<SocketAddr> = config
-            .get_nameservers_or_local()
-            .into_iter()
-            .map(|server| SocketAddr::new(IpAddr::from(server), 53))
-            .collect();
+        let mut addresses = with_ports(&text);
+        if addresses.is_empty() || !config.nameservers.is_empty() {
+            let plain = config.get_nameservers_or_local().into_iter();
+            addresses.extend(plain.map(|server| SocketAddr::new(IpAddr::from(server), 53)));
+        }
         let timeout = Duration::from_secs(u64::from(config.timeout.clamp(1, 30)));
         Servers::new(&addresses, timeout, config.attempts, config.rotate)
     }
@@ -83,6 +83,18 @@ impl Servers {
         }
         Err(Failure::TryAgain)
     }
+}
+
+/// Lines `nameserver [address]:port`, which OpenBSD has.
+fn with_ports(text: &[u8]) -> Vec<SocketAddr> {
+    let text = String::from_utf8_lossy(text);
+    text.lines()
+        .filter_map(|line| {
+            let (address, port) =
+                line.trim().strip_prefix("nameserver")?.trim().strip_prefix('[')?.split_once("]:")?;
+            Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
+        })
+        .collect()
 }
 
 fn connect(server: SocketAddr, timeout: Duration) -> Connection {
@@ -157,5 +169,21 @@ impl Current {
         });
         *state = Some((modified, Arc::clone(&servers)));
         (servers, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_at_other_ports() {
+        for (text, expected) in [
+            ("nameserver [127.0.0.1]:5353\nnameserver  [::1]:54\n", &["127.0.0.1:5353", "[::1]:54"][..]),
+            ("nameserver 127.0.0.1\n#nameserver [127.0.0.1]:5353\nnameserver [x]:53\n", &[]),
+        ] {
+            let found: Vec<_> = with_ports(text.as_bytes()).iter().map(SocketAddr::to_string).collect();
+            assert_eq!(found, expected, "{text}");
+        }
     }
 }

@@ -67,12 +67,22 @@ pub enum Request {
     Begin,
     /// master to a role: take no new work, finish what is in hand, exit.
     Drain,
+    /// master to receive, before anything else: which certificate, key and authority files shall be watched? Answer:
+    /// [`Reply::KeyFiles`].
+    KeyFiles,
+    /// master to receive: a watched file changed. One descriptor, open for reading; none when the file is gone. Answer: Done.
+    KeyFile {
+        /// The file, as it was named in [`Reply::KeyFiles`].
+        path: String,
+        /// True when another file of the same change follows: a certificate is not tried before its key is there.
+        more: bool,
+    },
     /// master to queue: the configuration changed; read it again. Answer: Done, or Failed with the reason and the old
     /// configuration still in force.
     Reload,
 
     /// receive or local to queue: a file for a body that outgrows [`INLINE_BODY`]. Answer: [`Reply::BodyFile`] with one
-    /// descriptor, open for writing.
+    /// descriptor, open for reading and writing.
     OpenBody {
         /// The message it is for.
         id: QueueId,
@@ -124,6 +134,8 @@ pub enum Reply {
     Done,
     /// It could not be done; the text says why, for the log and for whoever asked.
     Failed(String),
+    /// Files to watch.
+    KeyFiles(Vec<String>),
     /// The file for a body; one descriptor.
     BodyFile,
     /// Durable: committed and synced.

@@ -44,6 +44,8 @@ pub struct Prepared {
 struct DeliveryService {
     log: Log,
     agent: Result<Agent, String>,
+    /// delay_logging_resolution_limit
+    delay_decimals: usize,
 }
 
 enum Agent {
@@ -95,7 +97,12 @@ fn prepare_with(
             }
         };
         // A service that can not work says so when it is used, as Postfix's do: stock files name services that nobody needs.
-        let delivers = DeliveryService { log: service_log, agent };
+        let delivers = DeliveryService {
+            log: service_log,
+            agent,
+            delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
+                .unwrap_or(2),
+        };
         services.insert(service.name.clone(), Arc::new(delivers));
     }
     Ok(Prepared { log, queue, services })
@@ -235,6 +242,7 @@ impl DeliveryService {
             before_queue: waited.0,
             in_queue: waited.1,
             transmission: began.elapsed(),
+            decimals: self.delay_decimals,
             ..Delays::default()
         };
         let mut outcomes = Vec::new();

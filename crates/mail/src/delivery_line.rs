@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::queue_id::QueueId;
 
 /// The four parts of `delays=a/b/c/d`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delays {
     /// Before the message became active.
     pub before_queue: Duration,
@@ -18,6 +18,15 @@ pub struct Delays {
     pub setup: Duration,
     /// Transmission.
     pub transmission: Duration,
+    /// Most digits behind the point: `delay_logging_resolution_limit`, 0 to 6.
+    pub decimals: usize,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        let none = Duration::ZERO;
+        Delays { before_queue: none, in_queue: none, setup: none, transmission: none, decimals: 2 }
+    }
 }
 
 /// `ID: to=<r>, orig_to=<o>, relay=R, conn_use=N, delay=D, delays=a/b/c/d, tls=may, dsn=2.0.0, status=sent (TEXT)`.
@@ -39,6 +48,7 @@ pub fn delivery_line(
     }
     let parts = [delays.before_queue, delays.in_queue, delays.setup, delays.transmission];
     let total = parts.iter().sum();
+    let seconds = |duration| seconds(duration, delays.decimals);
     let _ = write!(line, ", delay={}, delays=", seconds(total));
     let parts: Vec<String> = parts.into_iter().map(seconds).collect();
     line.push_str(&parts.join("/"));
@@ -49,19 +59,20 @@ pub fn delivery_line(
     line
 }
 
-/// Seconds with two significant digits (delay_logging_resolution_limit 2): `0.01`, `0.25`, `3.4`, `120`.
-fn seconds(duration: Duration) -> String {
+/// Seconds with two significant digits, and at most so many behind the point: `0.01`, `0.25`, `3.4`, `120`.
+pub fn seconds(duration: Duration, decimals: usize) -> String {
     let seconds = duration.as_secs_f64();
-    match seconds {
-        s if s < 0.005 => "0".into(),
-        s if s < 1.0 => trimmed(format!("{s:.2}")),
-        s if s < 10.0 => trimmed(format!("{s:.1}")),
-        s => format!("{s:.0}"),
+    let wanted = match seconds {
+        s if s >= 10.0 => 0,
+        s if s >= 1.0 => 1,
+        // One more for each zero behind the point.
+        s => (1..=6).find(|digits| s >= 0.1_f64.powi(*digits)).map_or(6, |digits| digits as usize + 1),
+    };
+    let text = format!("{seconds:.*}", wanted.min(decimals));
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
-}
-
-fn trimmed(text: String) -> String {
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -81,7 +92,18 @@ mod tests {
             (3449, "3.4"),
             (12_600, "13"),
         ] {
-            assert_eq!(seconds(Duration::from_millis(millis)), expected, "{millis}");
+            assert_eq!(seconds(Duration::from_millis(millis), 2), expected, "{millis}");
+        }
+        for (micros, decimals, expected) in [
+            (12_345, 6, "0.012"),
+            (345, 6, "0.00034"),
+            (345, 4, "0.0003"),
+            (7, 6, "0.000007"),
+            (640_000, 0, "1"),
+            (3_449_000, 0, "3"),
+            (10_000_000, 6, "10"),
+        ] {
+            assert_eq!(seconds(Duration::from_micros(micros), decimals), expected, "{micros} {decimals}");
         }
     }
 

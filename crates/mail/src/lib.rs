@@ -12,6 +12,7 @@ pub mod delivery_line;
 pub mod envelope;
 pub mod header;
 pub mod message;
+pub mod mime;
 pub mod outcome;
 pub mod queue_id;
 pub mod reply;

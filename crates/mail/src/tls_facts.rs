@@ -158,26 +158,28 @@ impl Signature {
 }
 
 /// Makes a certificate's name harmless inside a header comment: non-ASCII, control characters and backslashes
-/// become `?`, and so does every parenthesis that would unbalance the comment.
+/// become `?`, and so does a parenthesis that closes nothing; those that stay open are closed at the end.
 fn comment_safe(name: &str) -> String {
-    let mut out: Vec<char> = Vec::with_capacity(name.len());
-    let mut open = Vec::new();
+    let mut out = String::with_capacity(name.len());
+    let mut open = 0_usize;
     for c in name.chars() {
-        let c = if c == '\\' || !(' '..='~').contains(&c) { '?' } else { c };
-        match c {
-            '(' => open.push(out.len()),
-            ')' if open.pop().is_none() => {
-                out.push('?');
-                continue;
+        out.push(match c {
+            '\\' => '?',
+            '(' => {
+                open += 1;
+                c
             }
-            _ => {}
-        }
-        out.push(c);
+            ')' if open == 0 => '?',
+            ')' => {
+                open -= 1;
+                c
+            }
+            ' '..='~' => c,
+            _ => '?',
+        });
     }
-    for at in open {
-        out[at] = '?';
-    }
-    out.into_iter().collect()
+    out.extend(std::iter::repeat_n(')', open));
+    out
 }
 
 #[cfg(test)]
@@ -261,7 +263,7 @@ mod tests {
     #[test]
     fn a_name_can_not_break_out_of_its_comment() {
         for (name, safe) in
-            [("a(b)c", "a(b)c"), ("a)b", "a?b"), ("a(b", "a?b"), (")(", "??"), ("a\\b\u{e9}\n", "a?b??")]
+            [("a(b)c", "a(b)c"), ("a)b", "a?b"), ("a(b", "a(b)"), (")(", "?()"), ("a\\b\u{e9}\n", "a?b??")]
         {
             assert_eq!(comment_safe(name), safe);
         }

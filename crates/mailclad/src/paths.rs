@@ -6,6 +6,7 @@
 //! | `mailclad/public/pickup` | 0666 | socket: sendmail brings messages |
 //! | `mailclad/public/queue` | 0666 | socket: postqueue and postsuper; who may do what is decided by user id |
 //! | `mailclad/maildrop/` | 1733 | messages left by sendmail while the system was down |
+//! | `mailclad/tlstrace/` | 0700 | transcripts of TLS handshakes, where `smtpd_tls_loglevel` asks for them |
 //! | `mailclad/store/` | 0700 | `queue.db`, `body/` |
 //!
 //! Postfix's own directories beside them are left as they are, so that the way back stays open.
@@ -49,9 +50,25 @@ impl Paths {
         self.queue_directory.join("mailclad/maildrop")
     }
 
+    /// Transcripts of TLS handshakes.
+    pub fn tls_trace(&self) -> PathBuf {
+        self.queue_directory.join("mailclad/tlstrace")
+    }
+
     /// The store.
     pub fn spool(&self) -> PathBuf {
         self.queue_directory.join("mailclad/store")
+    }
+
+    /// Makes data_directory if it is missing, for `owner` alone, as post-install(1) does.
+    pub fn create_data_directory(path: &str, owner: &User) -> io::Result<()> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("data_directory: {path}: {error}"));
+        match fs::DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) if is_root() => chown(path, Some(owner.uid), Some(owner.gid)).map_err(named),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(named(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Makes what is missing, owned by `owner` when we are root. The error names the directory.
@@ -65,6 +82,7 @@ impl Paths {
             ("mailclad", 0o755, false),
             ("mailclad/public", 0o755, true),
             ("mailclad/maildrop", 0o1733, true),
+            ("mailclad/tlstrace", 0o700, true),
             ("mailclad/store", 0o700, true),
         ] {
             let path = self.queue_directory.join(name);

@@ -57,7 +57,7 @@ fn serve(
     // What each role writes below the queue directory; what it reads is what the configuration names.
     let written = match role {
         Role::Queue => vec![paths.spool()],
-        Role::Receive => vec![paths.maildrop()],
+        Role::Receive => vec![paths.maildrop(), paths.tls_trace()],
         _ => Vec::new(),
     };
     let jail = Jail::new(&configuration, settings, &written);

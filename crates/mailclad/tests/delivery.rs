@@ -114,26 +114,25 @@ fn pipe_runs_a_command_with_the_message() {
     site.wait_for_log(&["postfix/pipe[", "relay=filter", "status=sent (delivered via filter service"]);
 }
 
-#[test]
-fn lmtp_has_a_reply_for_each_recipient() {
+/// A server for one session: says `keywords` to EHLO or LHLO, and `finals` behind the content, which it gives at the end.
+fn server(keywords: &'static str, finals: &'static [&'static str]) -> (u16, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = std::thread::spawn(move || {
+    let session = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         let mut out = stream.try_clone().unwrap();
         let mut say = move |text: &str| out.write_all(format!("{text}\r\n").as_bytes()).unwrap();
         let (mut in_data, mut content) = (false, String::new());
-        say("220 lmtp.test ready");
+        say("220 server.test ready");
         for line in BufReader::new(stream).lines() {
             let line = line.unwrap();
             match line.split(' ').next().unwrap_or_default() {
                 "." if in_data => {
                     in_data = false;
-                    say("250 2.0.0 first saved");
-                    say("552 5.2.2 second is over quota");
+                    finals.iter().for_each(|text| say(text));
                 }
                 _ if in_data => content.push_str(&(line + "\n")),
-                "LHLO" => say("250-lmtp.test\r\n250-PIPELINING\r\n250 8BITMIME"),
+                "LHLO" | "EHLO" => say(keywords),
                 "DATA" => {
                     in_data = true;
                     say("354 go on");
@@ -147,6 +146,36 @@ fn lmtp_has_a_reply_for_each_recipient() {
         }
         content
     });
+    (port, session)
+}
+
+#[test]
+fn a_server_without_8bitmime_gets_ascii() {
+    let (port, session) = server("250 server.test", &["250 2.0.0 kept"]);
+    let site = Site::new(
+        &Authority::new("Test CA"),
+        &format!(
+            "transport_maps = inline:{{ {{ old.test = smtp:[127.0.0.1]:{port} }} }}\nrelay_domains = old.test"
+        ),
+    )
+    .start();
+    let content = "Subject: old\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
+                   Content-Transfer-Encoding: 8bit\n\nh\u{e4}llo =\n";
+    site.run(&["sendmail", "-f", "user@site.test", "someone@old.test"], content);
+    let content = session.join().unwrap();
+    assert!(
+        content.ends_with("\nContent-Transfer-Encoding: quoted-printable\n\nh=C3=A4llo =3D\n"),
+        "{content}"
+    );
+    assert!(!content.contains("8bit"), "{content}");
+}
+
+#[test]
+fn lmtp_has_a_reply_for_each_recipient() {
+    let (port, session) = server(
+        "250-server.test\r\n250-PIPELINING\r\n250 8BITMIME",
+        &["250 2.0.0 first saved", "552 5.2.2 second is over quota"],
+    );
     let site = Site::new(
         &Authority::new("Test CA"),
         &format!("virtual_transport = lmtp:inet:127.0.0.1:{port}\nvirtual_destination_recipient_limit = 50\nlmtp_destination_recipient_limit = 50"),
@@ -155,7 +184,7 @@ fn lmtp_has_a_reply_for_each_recipient() {
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
     client.send("sender@client.test", &["user@site.test", "other@site.test"], "Subject: by lmtp\n\nhello\n");
-    let content = server.join().unwrap();
+    let content = session.join().unwrap();
     assert!(content.contains("Subject: by lmtp\n"), "{content}");
     site.wait_for_log(&["postfix/lmtp[", "to=<user@site.test>", "status=sent (250 2.0.0 first saved)"]);
     site.wait_for_log(&[

@@ -6,7 +6,9 @@ use std::time::Duration;
 use config::master_cf::ServiceKind;
 use config::{Configuration, Settings, params};
 use link::Role;
+use mail::delivery_line::Delays;
 
+use crate::active::Active;
 use crate::backoff::Backoff;
 use crate::schedule::TransportLimits;
 
@@ -31,6 +33,10 @@ pub(crate) struct Limits {
     pub(crate) double_bounce: String,
     /// `notify_classes` with its recipients: bounce, 2bounce, delay...
     pub(crate) notify: HashMap<String, String>,
+    /// smtputf8_enable
+    pub(crate) smtputf8_enable: bool,
+    /// delay_logging_resolution_limit
+    delay_decimals: usize,
     /// defer_transports
     pub(crate) deferred_transports: Vec<String>,
     transports: HashMap<String, Transport>,
@@ -100,6 +106,9 @@ impl Limits {
                 settings.get(params::myorigin),
             ),
             notify,
+            smtputf8_enable: settings.get(params::smtputf8_enable),
+            delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
+                .unwrap_or(2),
             deferred_transports: config::list::split(settings.get(params::defer_transports))
                 .into_iter()
                 .map(str::to_owned)
@@ -113,6 +122,16 @@ impl Limits {
     /// The service of that name, if master.cf has it.
     pub(crate) fn transport(&self, name: &str) -> Option<&Transport> {
         self.transports.get(name)
+    }
+
+    /// How long a message has waited: the first two parts of `delays=`.
+    pub(crate) fn delays_so_far(&self, active: &Active) -> Delays {
+        Delays {
+            before_queue: active.activated.duration_since(active.message.arrival).unwrap_or_default(),
+            in_queue: active.activated_at.elapsed(),
+            decimals: self.delay_decimals,
+            ..Delays::default()
+        }
     }
 
     /// Which role delivers for a transport.

@@ -42,6 +42,8 @@ pub(crate) struct Notice<'a> {
     pub(crate) now: SystemTime,
     /// For delays: until when delivery will be tried.
     pub(crate) retry_until: Option<SystemTime>,
+    /// smtputf8_enable: with it, every notice is labelled as 8-bit, as Postfix's are.
+    pub(crate) smtputf8_enable: bool,
     /// This copy goes to a postmaster (`notify_classes`).
     pub(crate) postmaster: bool,
 }
@@ -60,12 +62,14 @@ impl Notice<'_> {
         let headers_only = self.kind != Kind::Failure || split_body(self.content).is_none();
         let mut out = self.header(&boundary);
         out.push_str(&format!("--{boundary}\nContent-Description: Notification\n"));
-        let charset = if smtputf8 { "utf-8" } else { "us-ascii" };
-        out.push_str(&format!("Content-Type: text/plain; charset={charset}\n\n"));
+        let encoding = self.encoding();
+        let charset = if encoding.is_empty() { "us-ascii" } else { "utf-8" };
+        out.push_str(&format!("Content-Type: text/plain; charset={charset}\n{encoding}\n"));
         out.push_str(&self.human_text());
         out.push_str(&format!("\n--{boundary}\nContent-Description: Delivery report\n"));
         let report = if smtputf8 { "global-delivery-status" } else { "delivery-status" };
-        out.push_str(&format!("Content-Type: message/{report}\n\n"));
+        let report_encoding = if smtputf8 { encoding } else { "" };
+        out.push_str(&format!("Content-Type: message/{report}\n{report_encoding}\n"));
         out.push_str(&self.report());
         let (description, kind) = match headers_only {
             true => (format!("{} Headers", self.returned_name()), "text/rfc822-headers"),
@@ -74,9 +78,7 @@ impl Notice<'_> {
             }
         };
         out.push_str(&format!("\n--{boundary}\nContent-Description: {description}\nContent-Type: {kind}\n"));
-        if !self.content.is_ascii() {
-            out.push_str("Content-Transfer-Encoding: 8bit\n");
-        }
+        out.push_str(encoding);
         let mut out = out.into_bytes();
         out.push(b'\n');
         out.extend_from_slice(self.content);
@@ -85,6 +87,14 @@ impl Notice<'_> {
         }
         out.extend_from_slice(format!("\n--{boundary}--\n").as_bytes());
         out
+    }
+
+    /// The label of what may hold more than ASCII.
+    fn encoding(&self) -> &'static str {
+        match self.smtputf8_enable || !self.content.is_ascii() {
+            true => "Content-Transfer-Encoding: 8bit\n",
+            false => "",
+        }
     }
 
     fn header(&self, boundary: &str) -> String {
@@ -97,7 +107,7 @@ impl Notice<'_> {
             (Kind::Success, _) => "Successful Mail Delivery Report",
         };
         let date = date::rfc5322(self.now);
-        let eight_bit = if self.content.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\n" };
+        let eight_bit = self.encoding();
         format!(
             "Received: by {host} ({name})\n\tid {id}; {date}\n\
              Date: {date}\n\
@@ -306,6 +316,7 @@ mod tests {
             mail_name: "Postfix",
             now: UNIX_EPOCH + Duration::from_secs(1_700_000_100),
             retry_until: Some(UNIX_EPOCH + Duration::from_secs(1_700_432_000)),
+            smtputf8_enable: false,
             postmaster: false,
         };
         String::from_utf8(notice.content()).unwrap()

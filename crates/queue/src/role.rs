@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use config::{Configuration, Settings};
 use link::message::{Delivery, NewMessage};
 use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
-use mail::delivery_line::{Delays, delivery_line};
+use mail::delivery_line::delivery_line;
 use mail::{IdGenerator, Message, Outcome, QueueId, Recipient, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
@@ -388,7 +388,7 @@ impl QueueRole {
         for (site, position, outcome) in outcomes {
             let outcome = outcome.for_purpose(active.message.envelope.purpose);
             if let Some(recipient) = active.recipient(position) {
-                let delays = delays_so_far(active);
+                let delays = self.limits.delays_so_far(active);
                 let line = delivery_line(id, recipient, &outcome, &delays, 0);
                 let log = if site.transport == "error"
                     || site.transport == "retry"
@@ -440,7 +440,7 @@ impl QueueRole {
             transport: site.transport.clone(),
             next_hop: site.next_hop.clone(),
             waited: {
-                let delays = delays_so_far(active);
+                let delays = self.limits.delays_so_far(active);
                 (delays.before_queue, delays.in_queue)
             },
             attempts: active.attempts,
@@ -544,7 +544,7 @@ impl QueueRole {
     /// Outcomes that no agent has logged.
     fn log_outcomes(&self, job: &Job, outcome: &Outcome) {
         let Some(active) = self.active.get(&job.message) else { return };
-        let delays = delays_so_far(active);
+        let delays = self.limits.delays_so_far(active);
         for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
             maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
         }
@@ -612,14 +612,6 @@ fn suspended(site: &Site, job: &Job, reason: &str) -> Vec<(Site, u32, Outcome)> 
     let text = format!("delivery temporarily suspended: {reason}");
     let outcome = Outcome::deferred(Status::new(4, 4, 1), "none", text);
     job.recipients.iter().map(|position| (site.clone(), *position, outcome.clone())).collect()
-}
-
-fn delays_so_far(active: &Active) -> Delays {
-    Delays {
-        before_queue: active.activated.duration_since(active.message.arrival).unwrap_or_default(),
-        in_queue: active.activated_at.elapsed(),
-        ..Delays::default()
-    }
 }
 
 fn is_full(error: &std::io::Error) -> bool {

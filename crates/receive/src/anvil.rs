@@ -20,7 +20,7 @@ pub(crate) struct Anvil {
 struct Client {
     sessions: u32,
     since: Instant,
-    events: [u32; 4],
+    events: [u32; 5],
 }
 
 /// What is counted per time unit.
@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Recipient,
     /// A TLS handshake that was not resumed.
     NewTls,
+    /// AUTH.
+    Auth,
 }
 
 impl Anvil {
@@ -50,7 +52,7 @@ impl Anvil {
             clients.retain(|_, client| client.sessions > 0 || now.duration_since(client.since) < self.unit);
         }
         let client =
-            clients.entry((service, address)).or_insert(Client { sessions: 0, since: now, events: [0; 4] });
+            clients.entry((service, address)).or_insert(Client { sessions: 0, since: now, events: [0; 5] });
         client.sessions += 1;
         (client.sessions, self.count_in(client, Event::Connection, now))
     }
@@ -74,10 +76,18 @@ impl Anvil {
         }
     }
 
+    /// How many events there were in this time unit, without another.
+    pub(crate) fn so_far(&self, service: u32, address: IpAddr, event: Event, now: Instant) -> u32 {
+        match self.lock().get(&(service, address)) {
+            Some(client) if now.duration_since(client.since) < self.unit => client.events[event as usize],
+            _ => 0,
+        }
+    }
+
     fn count_in(&self, client: &mut Client, event: Event, now: Instant) -> u32 {
         if now.duration_since(client.since) >= self.unit {
             client.since = now;
-            client.events = [0; 4];
+            client.events = [0; 5];
         }
         let counter = &mut client.events[event as usize];
         *counter = counter.saturating_add(1);
@@ -105,6 +115,8 @@ mod tests {
         anvil.disconnect(1, address, start);
         assert_eq!(anvil.connect(1, address, start), (2, 3));
         assert_eq!(anvil.count(1, address, Event::Message, start), 1);
+        assert_eq!(anvil.so_far(1, address, Event::Message, start), 1);
+        assert_eq!(anvil.so_far(1, address, Event::Message, later), 0);
         assert_eq!(anvil.count(1, address, Event::Message, later), 1, "a new time unit");
         assert_eq!(anvil.connect(1, address, later), (3, 1));
         anvil.disconnect(2, address, later);

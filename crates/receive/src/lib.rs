@@ -5,9 +5,13 @@
 //! queue's process before its client hears 250.
 //!
 //! - `prepare.rs`, `service.rs`: master.cf's services, each with its settings, TLS, lists and tables.
+//! - `tls_engines.rs`: certificates of all services, renewed while they serve. `sni_maps.rs`: those that clients ask for by name.
+//!   `tls_log.rs`: how much is logged of whom.
 //! - `serve.rs`: the link to master, listeners, the end. `queue_link.rs`: the way to the queue.
+//! - `postscreen/`: who gets as far as smtpd at all.
 //! - `smtpd/`: one session, its questions answered. `anvil.rs`: what each client does too often.
 //! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
+//! - `milter/`: filters of others that hear and change what comes.
 //! - `pickup.rs`, `maildrop.rs`: messages of the sendmail command.
 #![forbid(unsafe_code)]
 
@@ -15,12 +19,17 @@ mod anvil;
 mod cleanup;
 mod content;
 pub mod maildrop;
+mod milter;
 mod pickup;
+mod postscreen;
 mod prepare;
 mod queue_link;
 mod serve;
 mod service;
 mod smtpd;
+mod sni_maps;
+mod tls_engines;
+mod tls_log;
 
 pub use prepare::{Prepared, prepare};
 pub use serve::serve;

@@ -17,6 +17,7 @@ use route::Context;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
+use crate::cleanup::checks::About;
 use crate::cleanup::{Beginning, Intake, Trouble};
 use crate::maildrop;
 use crate::serve::{Receive, drained};
@@ -131,7 +132,14 @@ async fn take_in(
         sender: sender.clone(),
         full_name,
         context: Context::Local,
-        first_lines: pickup.cleanup.received.of_user(uid, &id, arrival),
+        first_lines: pickup.received.of_user(uid, &id, arrival),
+        overrides: pickup.overrides.clone(),
+        about: About {
+            origin: "local".into(),
+            recipient: recipients.last().map(|recipient| recipient.address.to_string()),
+            protocol: None,
+            helo: None,
+        },
         discard: false,
     };
     let mut intake = Intake::begin(Arc::clone(&pickup.cleanup), Arc::clone(&receive.queue), beginning).await;
@@ -161,7 +169,18 @@ async fn take_in(
         }
     }
     let envelope = Envelope { sender, recipients, ..envelope };
-    match intake.keep(&envelope, Origin::User { uid }, &[]).await {
+    let kept = match intake.pretend_session(&envelope).await {
+        Ok((mut milters, effects)) => {
+            let origin = Origin::User { uid };
+            let kept = intake.keep(&envelope, origin, &effects, milters.as_deref_mut()).await;
+            if let Some(milters) = milters {
+                milters.quit().await;
+            }
+            kept
+        }
+        Err(trouble) => Err(trouble),
+    };
+    match kept {
         Ok(()) => Ok(id),
         Err(trouble) => {
             let text = trouble.reply().text.into_owned();

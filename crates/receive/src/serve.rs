@@ -1,5 +1,6 @@
 //! The life of the role: what master says, the listeners, and an orderly end.
 
+use std::fs::File;
 use std::net::TcpListener as StdListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, PoisonError};
@@ -14,10 +15,10 @@ use tokio::task::JoinSet;
 use crate::prepare::Prepared;
 use crate::queue_link::QueueLink;
 use crate::service::Service;
-use crate::{pickup, smtpd};
+use crate::{pickup, postscreen, smtpd};
 
 /// How long to wait after an accept that failed for lack of something (descriptors, memory).
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What all sessions share.
 pub(crate) struct Receive {
@@ -52,6 +53,8 @@ pub async fn serve(prepared: Prepared, control: UnixStream, pickup: UnixListener
     let mut tasks = JoinSet::new();
     tasks.spawn(pickup::serve(Arc::clone(&receive), pickup));
     let mut draining = receive.draining.subscribe();
+    let (keeper, until) = (Arc::clone(&receive), draining.clone());
+    tasks.spawn(async move { keeper.prepared.tls.keep_sessions(until, keeper.prepared.log.clone()).await });
     loop {
         tokio::select! {
             call = calls.recv() => match call {
@@ -82,6 +85,16 @@ fn control_call(receive: &Arc<Receive>, tasks: &mut JoinSet<()>, incoming: Incom
             Some(descriptor) => take_queue(receive, UnixStream::from(descriptor)),
             None => Err("no descriptor".to_owned()),
         },
+        Request::KeyFiles => {
+            let paths = receive.prepared.tls.files.paths();
+            return call.answer(Reply::KeyFiles(paths), Vec::new());
+        }
+        Request::KeyFile { path, more } => {
+            let file = descriptors.pop().map(File::from);
+            let Prepared { tls, log, .. } = &receive.prepared;
+            tls.take(path, file.as_ref(), more, log);
+            Ok(())
+        }
         // Nobody else has anything to say to this role; the link is closed by dropping it.
         Request::Peer { .. } => Ok(()),
         Request::Listen { service_line } => match descriptors.pop() {
@@ -119,12 +132,15 @@ fn listen(
     line: u32,
     listener: StdListener,
 ) -> Result<(), String> {
-    let Some(service) = receive.prepared.services.get(&line) else {
-        return Err(format!("master.cf, line {line}: the service was not started; the log says why"));
-    };
     listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     let listener = TcpListener::from_std(listener).map_err(|error| error.to_string())?;
-    tasks.spawn(accept(Arc::clone(receive), Arc::clone(service), listener));
+    if let Some(service) = receive.prepared.services.get(&line) {
+        tasks.spawn(accept(Arc::clone(receive), Arc::clone(service), listener));
+    } else if let Some(screen) = receive.prepared.screens.get(&line) {
+        tasks.spawn(postscreen::serve(Arc::clone(receive), Arc::clone(screen), listener));
+    } else {
+        return Err(format!("master.cf, line {line}: the service was not started; the log says why"));
+    }
     Ok(())
 }
 
@@ -145,7 +161,7 @@ async fn accept(receive: Arc<Receive>, service: Arc<Service>, listener: TcpListe
                 Some((Ok((stream, peer)), permit)) => {
                     let (receive, service) = (Arc::clone(&receive), Arc::clone(&service));
                     sessions.spawn(async move {
-                        smtpd::hear(&receive, &service, stream, peer).await;
+                        smtpd::hear_accepted(&receive, &service, stream, peer).await;
                         drop(permit);
                     });
                 }

@@ -15,14 +15,21 @@ use route::Routing;
 use smtp::decode::BareNewline;
 use smtp::server::{CommandList, EhloKeywords, Options, TlsOffer};
 use tables::domain_search::ParentStyle;
-use tables::{MatchList, MatchStyle, Tables};
+use tables::{Flags, Key, Maps, MatchList, MatchStyle, Tables};
 use tls::ServerLevel;
-use tls::server::Server;
+use tls::log_level::LogLevels;
+use tls::server::{Opening, Server};
 use tokio::sync::Semaphore;
 
 use crate::cleanup::Cleanup;
-use crate::prepare::cleanup_log;
-use crate::prepare::cleanup_of;
+use crate::cleanup::received::Received;
+use crate::cleanup::services::{CleanupServices, Overrides};
+use crate::milter::Milters;
+use crate::smtpd::proxy_filter::ProxySettings;
+use crate::smtpd::sasl::Sasl;
+use crate::sni_maps::SniMaps;
+use crate::tls_engines::TlsEngines;
+use crate::tls_log::TlsLog;
 
 /// A service, ready for sessions.
 pub(crate) struct Service {
@@ -37,18 +44,32 @@ pub(crate) struct Service {
     /// For clients whose bare line feeds are told apart, and for those in smtpd_forbid_bare_newline_exclusions.
     options: [Arc<Options>; 2],
     bare_newline_exclusions: MatchList,
+    /// smtpd_discard_ehlo_keyword_address_maps: stronger than smtpd_discard_ehlo_keywords.
+    discard_maps: Maps,
     /// The handshake comes before the greeting.
     pub(crate) wrapper: bool,
     /// `None`: TLS is off, or can not be used; the reason was logged.
-    pub(crate) tls: Option<Server>,
+    pub(crate) tls: Option<Arc<Server>>,
+    pub(crate) tls_log: TlsLog,
+    /// With `tls_fast_shutdown_enable = no`: how long a client's own farewell is waited for.
+    pub(crate) slow_shutdown: Option<Duration>,
     pub(crate) access: Access,
+    /// `None`: nobody can log in.
+    pub(crate) sasl: Option<Sasl>,
     pub(crate) cleanup: Arc<Cleanup>,
+    pub(crate) milters: Milters,
+    /// `None`: mail goes into the queue.
+    pub(crate) proxy_filter: Option<ProxySettings>,
+    pub(crate) received: Received,
+    pub(crate) overrides: Overrides,
     /// `smtpd_timeout`.
     pub(crate) timeout: Duration,
     /// `smtpd_error_sleep_time`.
     pub(crate) error_sleep: Duration,
     /// `smtpd_peername_lookup`.
     pub(crate) peername_lookup: bool,
+    /// smtpd_upstream_proxy_timeout, where a proxy tells who the client is.
+    pub(crate) proxy: Option<Duration>,
     pub(crate) limits: ClientLimits,
     pub(crate) room: Room,
     fast_flush_domains: MatchList,
@@ -63,6 +84,7 @@ pub(crate) struct ClientLimits {
     pub(crate) message_rate: u32,
     pub(crate) recipient_rate: u32,
     pub(crate) new_tls_rate: u32,
+    pub(crate) auth_rate: u32,
     exceptions: MatchList,
 }
 
@@ -75,9 +97,12 @@ pub(crate) struct Room {
 
 /// What all services share.
 pub(crate) struct Shared<'a> {
+    pub(crate) cleanups: &'a CleanupServices,
     pub(crate) configuration: &'a Configuration,
     pub(crate) log: &'a Log,
     pub(crate) resolver: &'a Arc<Resolver>,
+    /// Where its TLS is entered.
+    pub(crate) tls: &'a TlsEngines,
 }
 
 impl Service {
@@ -92,25 +117,22 @@ impl Service {
         for tls::Notice(text) in notices {
             maillog::warning!(log, "{text}");
         }
-        let tls = open_tls(&settings, level, &service.name, &log);
+        let (tls, tls_levels) = open_tls(shared, &settings, level, &service.name, &log);
         let routing = Arc::new(Routing::new(&settings, &tables, configuration.host()));
-        let (access, warnings) = Access::open(
-            &settings,
-            &tables,
-            configuration.host(),
-            Arc::clone(&routing),
-            Arc::clone(shared.resolver),
-        )?;
+        let (access, warnings) =
+            Access::open(&settings, &tables, configuration.host(), routing, Arc::clone(shared.resolver))?;
         for text in warnings {
             maillog::warning!(log, "{text}");
         }
-        let cleanup = Arc::new(cleanup_of(&settings, routing, cleanup_log(shared.configuration, shared.log)));
+        let sasl = Sasl::open(&settings, &tables)?;
+        let cleanup = shared.cleanups.for_settings(configuration, &settings, shared.log)?;
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let hosts = |parameter: config::param::Param<config::param::kind::Text>| {
             let style = MatchStyle::HostsAndAddresses(ParentStyle::of(parameter.name(), parents));
             MatchList::open(&tables, parameter.name(), settings.get(parameter), style)
         };
-        let strict = options(&settings, level, tls.is_some(), &tables);
+        let strict =
+            options(&settings, level, tls.as_ref().is_some_and(|server| server.is_available()), &tables);
         let lenient = Options { bare_newline: BareNewline::No, ..strict.clone() };
         let limit = |value: i64| u32::try_from(value).unwrap_or(0);
         let maxproc = service.maxproc.unwrap_or_else(|| limit(settings.get(params::default_process_limit)));
@@ -120,20 +142,42 @@ impl Service {
             name: service.name.clone(),
             hostname: settings.get(params::myhostname).to_owned(),
             options: [Arc::new(strict), Arc::new(lenient)],
+            discard_maps: Maps::open(
+                &tables,
+                params::smtpd_discard_ehlo_keyword_address_maps.name(),
+                settings.get(params::smtpd_discard_ehlo_keyword_address_maps),
+                Flags::default(),
+            ),
             bare_newline_exclusions: hosts(params::smtpd_forbid_bare_newline_exclusions),
             wrapper: level == ServerLevel::Wrapper,
             tls,
+            slow_shutdown: (!settings.get(params::tls_fast_shutdown_enable))
+                .then(|| settings.get(params::smtpd_starttls_timeout)),
+            tls_log: TlsLog::open(
+                tls_levels,
+                &tables,
+                "smtpd_tls_loglevel_maps",
+                settings.get(params::smtpd_tls_loglevel_maps),
+            ),
             access,
+            sasl,
             cleanup,
+            milters: Milters::of_smtpd(&settings, &tables)?,
+            proxy_filter: ProxySettings::read(&settings)?,
+            received: Received::read(&settings),
+            overrides: Overrides::read(&settings),
             timeout: settings.get(params::smtpd_timeout),
             error_sleep: settings.get(params::smtpd_error_sleep_time),
             peername_lookup: settings.get(params::smtpd_peername_lookup),
+            proxy: (settings.get(params::smtpd_upstream_proxy_protocol) == "haproxy")
+                .then(|| settings.get(params::smtpd_upstream_proxy_timeout)),
             limits: ClientLimits {
                 connections: limit(settings.get(params::smtpd_client_connection_count_limit)),
                 connection_rate: limit(settings.get(params::smtpd_client_connection_rate_limit)),
                 message_rate: limit(settings.get(params::smtpd_client_message_rate_limit)),
                 recipient_rate: limit(settings.get(params::smtpd_client_recipient_rate_limit)),
                 new_tls_rate: limit(settings.get(params::smtpd_client_new_tls_session_rate_limit)),
+                auth_rate: limit(settings.get(params::smtpd_client_auth_rate_limit)),
                 exceptions: hosts(params::smtpd_client_event_limit_exceptions),
             },
             room: Room::read(&settings),
@@ -151,17 +195,28 @@ impl Service {
     /// The session's settings for one client.
     pub(crate) async fn options_for(&self, name: &str, address: IpAddr) -> Arc<Options> {
         let [strict, lenient] = &self.options;
-        if !strict.bare_newline.detects() {
-            return Arc::clone(strict);
+        let options = match strict.bare_newline.detects() {
+            false => strict,
+            true => match self.bare_newline_exclusions.matches_host(name, Some(address)).await {
+                Ok(true) => lenient,
+                Ok(false) => strict,
+                Err(why) => {
+                    maillog::warning!(self.log, "{why}");
+                    strict
+                }
+            },
+        };
+        // A certificate that was missing at the start may be there by now.
+        match self.tls.as_ref().is_some_and(|server| server.is_available()) {
+            available if available == options.tls_available => Arc::clone(options),
+            tls_available => Arc::new(Options { tls_available, ..(**options).clone() }),
         }
-        match self.bare_newline_exclusions.matches_host(name, Some(address)).await {
-            Ok(true) => Arc::clone(lenient),
-            Ok(false) => Arc::clone(strict),
-            Err(why) => {
-                maillog::warning!(self.log, "{why}");
-                Arc::clone(strict)
-            }
-        }
+    }
+
+    /// EHLO keywords that this client is not to hear; `None`: what the options say. The error is for the log.
+    pub(crate) async fn discards_for(&self, address: IpAddr) -> Result<Option<EhloKeywords>, String> {
+        let found = self.discard_maps.find(&address.to_string(), Key::Full).await.into_result()?;
+        Ok(found.map(|words| EhloKeywords::parse(&words)))
     }
 
     /// May ETRN be used for the domain? The error is for the log.
@@ -199,20 +254,39 @@ pub(crate) fn tables(log: &Log) -> Tables {
     Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")))
 }
 
-fn open_tls(settings: &Settings, level: ServerLevel, name: &str, log: &Log) -> Option<Server> {
+/// TLS of a service, and what it logs. Trouble goes to the log; without a server there is no TLS.
+pub(crate) fn open_tls(
+    shared: &Shared<'_>,
+    settings: &Settings,
+    level: ServerLevel,
+    service: &str,
+    log: &Log,
+) -> (Option<Arc<Server>>, LogLevels) {
     if !level.is_on() {
-        return None;
+        return (None, LogLevels::default());
     }
     let mut notices = Vec::new();
-    let server = Server::new(settings, level, name, &mut notices);
+    let text = settings.get(params::smtpd_tls_loglevel);
+    let levels = LogLevels::parse("smtpd_tls_loglevel", text, &mut notices);
+    if levels.contains(LogLevels::VERBOSE) {
+        maillog::info!(log, "initializing the server-side TLS engine");
+    }
+    let files = &shared.tls.files;
+    let names = SniMaps::open(settings, &tables(log), files);
+    let opening = Opening { settings, level, service, files, names };
+    let opened = Server::open(opening, &mut notices);
     for tls::Notice(text) in notices {
         maillog::warning!(log, "{text}");
     }
-    match server {
-        Ok(server) => Some(server),
+    match opened {
+        Ok(server) => {
+            let server = Arc::new(server);
+            shared.tls.enter(service, &server);
+            (Some(server), levels)
+        }
         Err(unavailable) => {
             maillog::warning!(log, "{}", unavailable.0);
-            None
+            (None, levels)
         }
     }
 }
@@ -245,7 +319,8 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
         strict_rfc821_envelopes: settings.get(params::strict_rfc821_envelopes),
         smtputf8: settings.get(params::smtputf8_enable),
         strict_smtputf8: settings.get(params::strict_smtputf8),
-        requiretls: settings.get(params::requiretls_enable),
+        // Announced once every way that a message can leave keeps the promise (RFC 8689 section 4.2.1).
+        requiretls: false,
         discard: EhloKeywords::parse(settings.get(params::smtpd_discard_ehlo_keywords)),
         forbid_unauth_pipelining: settings.get(params::smtpd_forbid_unauth_pipelining),
         bare_newline: match settings.get(params::smtpd_forbid_bare_newline) {
@@ -267,7 +342,7 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
 }
 
 /// Names and tables of commands, asked between two lines of a dialogue: tables that would have to wait know nothing.
-fn command_list(tables: &Tables, parameter: &str, value: &str) -> CommandList {
+pub(crate) fn command_list(tables: &Tables, parameter: &str, value: &str) -> CommandList {
     if value.trim().is_empty() {
         return CommandList::default();
     }

@@ -7,6 +7,7 @@ use link::message::Delivery;
 use mail::delivery_line::{Delays, delivery_line};
 use mail::{Outcome, OutcomeKind, Status};
 use smtp::client::{LoopDetection, Message, Peer};
+use tls::policy::{Needs, Plan, Unmet};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::next_hop::NextHop;
@@ -42,6 +43,7 @@ pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Con
             Delays {
                 before_queue: delivery.waited.0,
                 in_queue: delivery.waited.1,
+                decimals: service.delay_decimals,
                 ..Delays::default()
             };
             count
@@ -86,12 +88,15 @@ async fn try_servers(
         Ok(next_hop) => next_hop,
         Err(why) => return Some(Outcome::deferred(Status::new(4, 3, 5), "none", why)),
     };
-    let policy = match Policy::find(service, &delivery.next_hop).await {
-        Ok(policy) => policy,
-        Err(outcome) => return Some(outcome),
-    };
+    let policy = Policy::find(service, &delivery.next_hop).await;
+    // The header TLS-Required (RFC 8689 section 5) is not read: nothing is relaxed.
+    let needs = Needs { require_tls: delivery.message.envelope.require_tls, tls_optional: false };
     if let NextHop::Socket(path) = &next_hop {
-        return over_socket(service, delivery, content, log, began, open, &policy, &next_hop, path).await;
+        let plan = match policy.plan(service, &next_hop, None, needs).await {
+            Ok(plan) => plan,
+            Err(unmet) => return Some(no_plan(log, &delivery.next_hop, &service.hostname, &unmet)),
+        };
+        return over_socket(service, delivery, content, log, began, open, plan, path).await;
     }
     let servers = match servers::find(service, &next_hop).await {
         Ok(servers) => servers,
@@ -103,6 +108,13 @@ async fn try_servers(
         if sessions >= service.session_limit || !open.has_open() {
             break;
         }
+        let plan = match policy.plan(service, &next_hop, Some(server), needs).await {
+            Ok(plan) => plan,
+            Err(unmet) => {
+                last = Some(no_plan(log, &delivery.next_hop, &server.host, &unmet));
+                continue;
+            }
+        };
         let stream = match connect(service, server).await {
             Ok(stream) => stream,
             Err(outcome) => {
@@ -117,7 +129,6 @@ async fn try_servers(
             address: server.address.ip().to_string(),
             port: Some(server.address.port()),
         };
-        let wish = policy.wish(service, &next_hop, &peer.host);
         let visit = Visit { service, delivery, content, log, began };
         // On another port than SMTP's our own name is no loop: content filters and test servers live there.
         let loops = (server.address.port() == 25).then(|| LoopDetection {
@@ -125,14 +136,17 @@ async fn try_servers(
             next_hop: delivery.next_hop.clone(),
             best_mx: server.best,
         });
-        let failed = visit.run(open, peer.clone(), wish.clone(), loops, stream).await;
+        let failed = visit.run(open, peer.clone(), plan.clone(), loops.clone(), stream).await;
         // A message that has waited is sent in the clear rather than not at all, when the level allows that.
-        let may_retry = failed.handshake
-            && !wish.level.is_mandatory()
-            && !delivery.message.envelope.require_tls
-            && service.password_maps.is_none()
-            && delivery.waited.0 >= service.plaintext_age;
-        if may_retry && let Ok(stream) = connect(service, server).await {
+        let is_question = delivery.message.envelope.purpose != mail::Purpose::Delivery;
+        let clear = plan.in_the_clear().filter(|_| {
+            failed.handshake
+                && !failed.has_credentials
+                && (delivery.waited.0 >= service.plaintext_age || is_question)
+        });
+        if let Some(clear) = clear
+            && let Ok(stream) = connect(service, server).await
+        {
             maillog::info!(log, "{}: Cannot start TLS: handshake failure", delivery.message.id);
             maillog::warning!(
                 log,
@@ -140,8 +154,7 @@ async fn try_servers(
                 delivery.message.id,
                 peer.relay()
             );
-            let clear = tls::policy::Wish { level: tls::ClientLevel::None, ..wish };
-            visit.run(open, peer, clear, None, stream).await;
+            visit.run(open, peer, clear, loops, stream).await;
         }
     }
     last
@@ -155,8 +168,7 @@ async fn over_socket(
     log: &maillog::Log,
     began: Instant,
     open: &mut Open,
-    policy: &Policy,
-    next_hop: &NextHop,
+    plan: Plan,
     path: &str,
 ) -> Option<Outcome> {
     // Relative to the queue directory, as for Postfix's chrooted clients.
@@ -168,9 +180,8 @@ async fn over_socket(
     let error = match connecting {
         Ok(Ok(stream)) => {
             let peer = Peer { host: service.hostname.clone(), address: path.to_owned(), port: None };
-            let wish = policy.wish(service, next_hop, &service.hostname);
             let visit = Visit { service, delivery, content, log, began };
-            visit.run(open, peer, wish, None, Box::new(stream)).await;
+            visit.run(open, peer, plan, None, Box::new(stream)).await;
             return None;
         }
         Ok(Err(error)) => reason(&error),
@@ -178,6 +189,16 @@ async fn over_socket(
     };
     let text = format!("connect to {}[{path}]: {error}", service.hostname);
     Some(Outcome::deferred(Status::new(4, 4, 1), "none", text))
+}
+
+/// There is nothing that may be done with a server: the log says why, and the mail waits.
+fn no_plan(log: &maillog::Log, next_hop: &str, host: &str, unmet: &Unmet) -> Outcome {
+    if let Some(warning) = unmet.warning() {
+        maillog::warning!(log, "{warning}");
+    }
+    let text = unmet.text(host);
+    maillog::warning!(log, "TLS policy lookup for {next_hop}/{host}: {text}");
+    Outcome::deferred(unmet.status(), "none", text)
 }
 
 async fn connect(service: &Service, server: &Server) -> Result<Box<dyn Stream>, Outcome> {
@@ -219,6 +240,8 @@ struct Visit<'a> {
 
 struct Failed {
     handshake: bool,
+    /// There are credentials for the server: they are not shown in the clear.
+    has_credentials: bool,
 }
 
 impl Visit<'_> {
@@ -227,7 +250,7 @@ impl Visit<'_> {
         &self,
         open: &mut Open,
         peer: Peer,
-        wish: tls::policy::Wish,
+        plan: Plan,
         loops: Option<LoopDetection>,
         stream: Box<dyn Stream>,
     ) -> Failed {
@@ -244,7 +267,7 @@ impl Visit<'_> {
                 for index in indexes {
                     open.take(index, outcome.clone(), self.began.elapsed(), Duration::ZERO);
                 }
-                return Failed { handshake: false };
+                return Failed { handshake: false, has_credentials: false };
             }
         };
         let options = smtp::client::Options { loop_detection: loops, ..(*self.service.options).clone() };
@@ -255,18 +278,19 @@ impl Visit<'_> {
             id: self.delivery.message.id.as_str(),
             local_socket: peer.port.is_none(),
             peer,
-            wish,
+            plan,
             credentials,
             message: Message { envelope, size: Some(self.delivery.message.size), needs_smtputf8 },
             content: self.content.clone(),
         };
+        let has_credentials = job.credentials.is_some();
         let result = session::run(job, stream, self.began).await;
         open.spoken |= result.spoken;
         let transmission = self.began.elapsed().saturating_sub(result.setup);
         for (index, outcome) in indexes.into_iter().zip(result.outcomes) {
             open.take(index, outcome, result.setup, transmission);
         }
-        Failed { handshake: result.handshake_failed }
+        Failed { handshake: result.handshake_failed, has_credentials }
     }
 }
 

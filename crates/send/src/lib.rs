@@ -3,7 +3,7 @@
 //! - `role.rs`: what master and queue say. `service.rs`: a delivery service of master.cf, its settings read once.
 //! - `next_hop.rs`: what a next hop means. `servers.rs`: the addresses to try, in order (RFC 5321 section 5).
 //! - `attempt.rs`: one delivery over as many of them as it takes. `session.rs`: one connection.
-//! - `wish.rs`: what is asked of TLS for a destination. `sasl.rs`: credentials.
+//! - `wish.rs`: what is asked of TLS for a destination. `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
 //!
 //! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod sasl;
 mod servers;
 mod service;
 mod session;
+mod tls_log;
 mod wish;
 
 pub use role::{Prepared, prepare, serve};

@@ -17,6 +17,12 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// It is among the most preferred mail exchangers.
     pub(crate) best: bool,
+    /// How it was found.
+    pub(crate) mx: tls::policy::Mx,
+    /// Its addresses were vouched for (DNSSEC).
+    pub(crate) secure: bool,
+    /// The name that has the addresses; differs from `host` behind an alias.
+    pub(crate) name: String,
 }
 
 /// Finds the servers. An error is the outcome for all recipients.
@@ -30,9 +36,9 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Se
         && !service.is_lmtp()
         && service.dns_support != DnsSupport::Disabled
         && dns::address_literal(name).is_none();
-    let exchangers = match uses_mx {
+    let (exchangers, found_by) = match uses_mx {
         true => exchangers(service, name).await?,
-        false => vec![Mx { preference: 0, host: name.clone() }],
+        false => (vec![Mx { preference: 0, host: name.clone() }], tls::policy::Mx::None),
     };
     let best = exchangers.iter().map(|mx| mx.preference).min().unwrap_or(0);
     let own_preference = match uses_mx {
@@ -46,11 +52,15 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Se
         if own_preference.is_some_and(|own| mx.preference >= own) {
             continue;
         }
-        match service.resolver.addresses(&mx.host, service.family, service.host_lookup, false).await {
+        let dnssec = service.dns_support == DnsSupport::Dnssec;
+        match service.resolver.addresses(&mx.host, service.family, service.host_lookup, dnssec).await {
             Ok(answer) => servers.extend(answer.records.iter().map(|address| Server {
-                host: mx.host.clone(),
+                host: mx.host.trim_end_matches('.').to_owned(),
                 address: SocketAddr::new(*address, port),
                 best: mx.preference == best,
+                mx: found_by.clone(),
+                secure: answer.secure,
+                name: answer.name.clone(),
             })),
             Err(failure) => last_failure = Some((mx.host.clone(), failure)),
         }
@@ -68,7 +78,7 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Se
 }
 
 /// The mail exchangers by preference; the domain itself where it has none.
-async fn exchangers(service: &Service, domain: &str) -> Result<Vec<Mx>, Outcome> {
+async fn exchangers(service: &Service, domain: &str) -> Result<(Vec<Mx>, tls::policy::Mx), Outcome> {
     match service.resolver.mx(domain, service.dns_support == DnsSupport::Dnssec).await {
         Ok(answer) => {
             let mut found = answer.records;
@@ -78,9 +88,16 @@ async fn exchangers(service: &Service, domain: &str) -> Result<Vec<Mx>, Outcome>
             }
             // Equal preferences in an order that differs from delivery to delivery spreads the load.
             found.sort_by_key(|mx| mx.preference);
-            Ok(found)
+            Ok((found, tls::policy::Mx::Found { secure: answer.secure, name: answer.name }))
         }
-        Err(Failure::NoData { .. }) => Ok(vec![Mx { preference: 0, host: domain.to_owned() }]),
+        // RFC 5321 section 5.1: the domain is its own exchanger. That there is no other must be vouched for as well.
+        Err(Failure::NoData { secure }) => {
+            let found_by = match secure {
+                true => tls::policy::Mx::None,
+                false => tls::policy::Mx::Found { secure, name: domain.to_owned() },
+            };
+            Ok((vec![Mx { preference: 0, host: domain.to_owned() }], found_by))
+        }
         Err(failure) => Err(lookup_failed(domain, "MX", &failure)),
     }
 }

@@ -1,6 +1,5 @@
 //! A delivery service of master.cf (`smtp`, `relay`, `lmtp`): its settings, read once and shared by its deliveries.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,8 @@ use smtp::client::{Options, Protocol, Stage};
 use tables::{Flags, Maps, Tables};
 use tls::client::Client;
 use tls::level::ClientLevel;
+
+use crate::tls_log::TlsLog;
 
 /// Whether and how the DNS is asked (smtp_dns_support_level).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +43,23 @@ pub(crate) struct Service {
     /// minimal_backoff_time: a message that waited less is not sent in the clear after a failed handshake.
     pub(crate) plaintext_age: Duration,
     pub(crate) level: ClientLevel,
-    pub(crate) wrapper: bool,
+    /// smtp_tls_loglevel
+    pub(crate) tls_log: TlsLog,
+    /// smtp_log_tls_feature_status
+    pub(crate) tells_tls: bool,
     pub(crate) policy_maps: Option<Maps>,
+    /// smtp_tls_per_site, where there are no policy maps.
+    pub(crate) per_site: Option<Maps>,
     /// smtp_sasl_password_maps, when smtp_sasl_auth_enable is set.
     pub(crate) password_maps: Option<Maps>,
     pub(crate) queue_directory: String,
-    clients: HashMap<ClientLevel, Result<Client, String>>,
+    /// delay_logging_resolution_limit
+    pub(crate) delay_decimals: usize,
+    /// For a server without 8BITMIME, 8-bit parts become quoted-printable (disable_mime_output_conversion).
+    pub(crate) converts: bool,
+    pub(crate) mime: mail::mime::Limits,
+    /// The TLS engine, or why there is none.
+    pub(crate) client: Result<Client, String>,
 }
 
 impl Service {
@@ -69,7 +81,15 @@ impl Service {
             let text = settings.client(params::smtp_sasl_password_maps);
             Maps::open(tables, "smtp_sasl_password_maps", text, Flags::default())
         });
-        let clients = clients(&settings, level, policy_maps.is_some(), &log);
+        let sites = settings.client(params::smtp_tls_per_site);
+        if !sites.is_empty() && policy_maps.is_some() {
+            maillog::warning!(log, "smtp_tls_per_site ignored when smtp_tls_policy_maps is not empty.");
+        }
+        let per_site = (!sites.is_empty() && policy_maps.is_none())
+            .then(|| Maps::open(tables, "smtp_tls_per_site", sites, Flags::default()));
+        let is_used = level != ClientLevel::None || policy_maps.is_some() || per_site.is_some();
+        let client = engine(&settings, is_used, &log);
+        let tls_log = TlsLog::open(&settings, tables, &log);
         let interfaces = settings.get(params::inet_interfaces);
         let protocols = settings.get(params::inet_protocols);
         let own_addresses =
@@ -110,24 +130,21 @@ impl Service {
             connect_timeout: settings.client(params::smtp_connect_timeout),
             plaintext_age: settings.get(params::minimal_backoff_time),
             level,
-            wrapper: settings.client(params::smtp_tls_wrappermode),
+            tls_log,
+            tells_tls: settings.client(params::smtp_log_tls_feature_status),
             policy_maps,
+            per_site,
             password_maps,
             queue_directory: settings.get(params::queue_directory).to_owned(),
-            clients,
+            delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
+                .unwrap_or(2),
+            converts: !settings.get(params::disable_mime_output_conversion),
+            mime: mime_limits(&settings),
+            client,
             hostname,
             log,
             settings,
         })
-    }
-
-    /// The TLS engine for a level, or why there is none.
-    pub(crate) fn client(&self, level: ClientLevel) -> Result<&Client, &str> {
-        match self.clients.get(&level) {
-            Some(Ok(client)) => Ok(client),
-            Some(Err(why)) => Err(why),
-            None => Err("no TLS engine for this level"),
-        }
     }
 
     pub(crate) fn is_lmtp(&self) -> bool {
@@ -154,29 +171,28 @@ impl Service {
     }
 }
 
-/// One engine for each level that can be asked for: the service's own, and all when policies may name any.
-fn clients(
-    settings: &Settings,
-    level: ClientLevel,
-    any: bool,
-    log: &Log,
-) -> HashMap<ClientLevel, Result<Client, String>> {
-    use ClientLevel::{Encrypt, Fingerprint, May, Secure, Verify};
+/// The TLS engine. What is wrong with it is told at start where TLS may be used; mail that wants TLS waits.
+fn engine(settings: &Settings, is_used: bool, log: &Log) -> Result<Client, String> {
     let mut notices = Vec::new();
-    let wanted =
-        [May, Encrypt, Fingerprint, Verify, Secure].into_iter().filter(|other| any || *other == level);
-    let clients: HashMap<_, _> =
-        wanted.map(|level| (level, Client::new(settings, level, &mut notices))).collect();
+    let client = Client::new(settings, &mut notices);
     notices.dedup();
-    for notice in notices {
-        maillog::warning!(log, "{}", notice.0);
-    }
-    for (level, client) in &clients {
-        if let Err(why) = client {
-            maillog::warning!(log, "TLS level {}: {why}", level.name());
+    if is_used {
+        for notice in notices {
+            maillog::warning!(log, "{}", notice.0);
+        }
+        if let Err(why) = &client {
+            maillog::warning!(log, "{why}: mail that may use TLS is deferred");
         }
     }
-    clients
+    client
+}
+
+fn mime_limits(settings: &Settings) -> mail::mime::Limits {
+    mail::mime::Limits {
+        header_size: limit(settings.get(params::header_size_limit)),
+        nesting: limit(settings.get(params::mime_nesting_limit)),
+        boundary_length: limit(settings.get(params::mime_boundary_length_limit)),
+    }
 }
 
 fn dns_support(settings: &Settings) -> DnsSupport {

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail::{Outcome, Status, TlsFacts};
+use mail::mime::{self, SevenBit};
+use mail::{BodyType, Outcome, Purpose, Status, TlsFacts};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Stage, Step};
-use tls::client::Client;
-use tls::policy::{Admitted, Offer, Plan, Unmet, Wish, admit_plaintext, admit_tls, decide};
+use tls::policy::{Admitted, Offer, Plan, Unmet, Way};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::sasl::{Credentials, Exchange};
@@ -52,7 +52,7 @@ pub(crate) struct Job<'a> {
     /// Queue id, for notices.
     pub(crate) id: &'a str,
     pub(crate) peer: Peer,
-    pub(crate) wish: Wish,
+    pub(crate) plan: Plan,
     /// For AUTH, when there are any for this server.
     pub(crate) credentials: Option<Credentials>,
     /// The connection is a UNIX-domain socket.
@@ -75,6 +75,8 @@ struct Driver<'a> {
     stream: Box<dyn Stream>,
     /// Given by the policy once the connection satisfies it.
     proof: Option<Proof>,
+    /// The server takes ASCII only, and the message is more.
+    seven_bit: Option<SevenBit>,
     /// An AUTH exchange under way.
     exchange: Option<Exchange>,
     began: Instant,
@@ -86,11 +88,12 @@ struct Driver<'a> {
 /// Carries out one delivery over an open connection.
 pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -> Result {
     let count = job.message.envelope.recipients.len();
-    let tls_field = format!("{}?", job.wish.level.name());
+    let tls_field = job.plan.undecided();
     let mut driver = Driver {
         job,
         stream,
         proof: None,
+        seven_bit: None,
         exchange: None,
         began,
         setup: None,
@@ -103,7 +106,9 @@ pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -
         Err(outcome) => (vec![*outcome; count], false),
     };
     for outcome in &mut outcomes {
-        outcome.tls.clone_from(&driver.tls_field);
+        if driver.job.service.tells_tls {
+            outcome.tls.clone_from(&driver.tls_field);
+        }
     }
     let setup = driver.setup.unwrap_or_else(|| began.elapsed());
     Result { outcomes, spoken, handshake_failed: driver.handshake_failed, setup }
@@ -114,11 +119,19 @@ impl Driver<'_> {
     async fn begin(&mut self) -> std::result::Result<Step, Box<Outcome>> {
         let options = Arc::clone(&self.job.options);
         let peer = self.job.peer.clone();
-        if !self.job.wish.wrapper {
+        if !self.job.plan.is_wrapper() {
+            if peer.port == Some(465) {
+                maillog::info!(
+                    self.job.log,
+                    "SMTPS wrappermode (TCP port 465) requires setting \"smtp_tls_wrappermode = yes\", and \
+                     \"smtp_tls_security_level = encrypt\" (or stronger)"
+                );
+            }
             return Ok(client::begin(options, peer, None));
         }
-        let offer = Offer { starttls: false, local_socket: self.job.local_socket };
-        decide(&self.job.wish, offer).map_err(|unmet| Box::new(self.unmet(unmet)))?;
+        if let Err(why) = self.check() {
+            return Err(Box::new(self.unmet(Unmet::Configuration(why))));
+        }
         match self.shake().await {
             Some(facts) => Ok(client::begin(options, peer, Some(facts))),
             None => Err(Box::new(self.handshake_failure())),
@@ -167,7 +180,15 @@ impl Driver<'_> {
                     Some(_) => ready.quit(),
                     None => {
                         self.setup = Some(self.began.elapsed());
-                        ready.transaction(self.job.message.clone(), false)
+                        let mut message = self.job.message.clone();
+                        let Job { service, content, .. } = &self.job;
+                        if !ready.features().eight_bit_mime
+                            && must_become_seven_bit(service, &message, content).await
+                        {
+                            self.seven_bit = Some(SevenBit::new(self.job.service.mime));
+                            message.size = None;
+                        }
+                        ready.transaction(message, false)
                     }
                 },
                 Next::Body(body) => self.content(body).await,
@@ -207,7 +228,7 @@ impl Driver<'_> {
             return greeted.refuse(outcome);
         }
         if let Some(refusal) = greeted.starttls_refusal() {
-            return match admit_plaintext(&self.job.wish) {
+            return match self.job.plan.admit_plaintext() {
                 Ok(admitted) => self.proceed(greeted, Proof(admitted)),
                 Err(_) => {
                     let text = format!(
@@ -215,25 +236,24 @@ impl Driver<'_> {
                         self.job.peer,
                         refusal.text.replace('\n', " ")
                     );
-                    self.tls_field = format!("!{}", self.job.wish.level.name());
-                    let outcome = Outcome::deferred(Status::new(4, 7, 4), self.job.peer.relay(), text);
+                    self.tls_field = self.job.plan.violated();
+                    let outcome = Outcome::deferred(refusal.status, self.job.peer.relay(), text);
                     greeted.refuse(outcome)
                 }
             };
         }
         let offer = Offer { starttls: greeted.features().starttls, local_socket: self.job.local_socket };
-        match decide(&self.job.wish, offer) {
-            Ok(Plan::Tls) => match self.engine() {
-                Ok(_) => greeted.start_tls(),
-                Err(outcome) => match admit_plaintext(&self.job.wish) {
-                    // As in Postfix, opportunistic TLS without an engine is no TLS; the log said why at start.
-                    Ok(admitted) => self.proceed(greeted, Proof(admitted)),
-                    Err(_) => greeted.refuse(*outcome),
-                },
+        match self.job.plan.way(offer) {
+            Ok(Way::Tls) => match self.check() {
+                Ok(()) => greeted.start_tls(),
+                Err(why) => {
+                    let outcome = self.unmet(Unmet::Configuration(why));
+                    greeted.refuse(outcome)
+                }
             },
-            Ok(Plan::Plaintext) => {
+            Ok(Way::Plaintext) => {
                 self.note_offer(offer);
-                match admit_plaintext(&self.job.wish) {
+                match self.job.plan.admit_plaintext() {
                     Ok(admitted) => self.proceed(greeted, Proof(admitted)),
                     Err(unmet) => {
                         let outcome = self.unmet(unmet);
@@ -301,67 +321,60 @@ impl Driver<'_> {
         use config::params::smtp_tls_note_starttls_offer;
         let service = self.job.service;
         if offer.starttls
-            && self.job.wish.level == tls::ClientLevel::None
+            && self.job.plan.level() == tls::ClientLevel::None
             && service.settings.client(smtp_tls_note_starttls_offer)
         {
             maillog::info!(self.job.log, "Host offered STARTTLS: [{}]", self.job.peer.host);
         }
     }
 
-    fn engine(&self) -> std::result::Result<&Client, Box<Outcome>> {
-        self.job.service.client(self.job.wish.level).map_err(|why| {
-            maillog::warning!(self.job.log, "TLS level {}: {why}", self.job.wish.level.name());
-            let text = "TLS is required, but our TLS engine is unavailable";
-            Box::new(Outcome::deferred(Status::new(4, 7, 5), self.job.peer.relay(), text))
-        })
+    /// Is there an engine that can carry out the plan? Otherwise mail waits, at every level but none: a mistake in main.cf is no
+    /// reason to go in the clear.
+    fn check(&self) -> std::result::Result<(), String> {
+        let engine = self.job.service.client.as_ref().map_err(Clone::clone)?;
+        engine
+            .check(&self.job.plan)
+            .map_err(|why| format!("TLS level {}: {why}", self.job.plan.level().name()))
     }
 
     /// The handshake. Gives the facts as the policy confirms them, and keeps its proof; nothing when it failed.
     async fn shake(&mut self) -> Option<TlsFacts> {
-        let level = self.job.wish.level;
-        let engine = match self.job.service.client(level) {
-            Ok(engine) => engine,
-            Err(why) => {
-                maillog::warning!(self.job.log, "TLS level {}: {why}", level.name());
-                return None;
-            }
-        };
+        let Job { service, log, peer, plan, .. } = &self.job;
+        let Ok(engine) = &service.client else { return None };
         let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        let target = format!("{}[{}]", self.job.peer.host.to_ascii_lowercase(), self.job.peer.address);
-        let target = match self.job.peer.port {
+        let target = format!("{}[{}]", peer.host.to_ascii_lowercase(), peer.address);
+        let target = match peer.port {
             Some(port) => format!("{target}:{port}"),
             None => target,
         };
-        match engine.connect(&self.job.wish, plain).await {
-            Ok((stream, facts)) => {
-                self.stream = Box::new(stream);
-                let (facts, verdict) = admit_tls(&self.job.wish, facts);
-                if engine.log_level() >= 1 {
-                    if level.must_authenticate()
-                        && let Some(reason) = &facts.untrusted_reason
-                    {
-                        maillog::info!(self.job.log, "{}", reason.replace("PEER", &target));
-                    }
-                    maillog::info!(
-                        self.job.log,
-                        "{} TLS connection established to {target}: {}",
-                        facts.trust,
-                        facts.summary()
+        let server =
+            tls::client::Server { host: peer.host.clone(), address: peer.address.clone(), port: peer.port };
+        let journal = service.tls_log.journal(&peer.host, &peer.address, target.clone(), log).await;
+        match engine.connect(plan, &server, plain, journal).await {
+            Ok(connection) => {
+                self.stream = Box::new(connection.stream);
+                if let Some(why) = connection.explanation {
+                    maillog::warning!(
+                        log,
+                        "{target} is not who level {} asks for: {why}",
+                        plan.level().name()
                     );
                 }
-                self.proof = verdict.ok().map(Proof);
-                Some(facts)
+                self.proof = connection.verdict.ok().map(Proof);
+                Some(connection.facts)
             }
             Err(failure) => {
-                maillog::info!(self.job.log, "SSL_connect error to {target}: {}", failure.cause);
+                if !failure.is_told() {
+                    maillog::info!(log, "SSL_connect error to {target}: {}", failure.cause);
+                }
                 for line in &failure.library {
-                    maillog::warning!(self.job.log, "{line}");
+                    maillog::warning!(log, "{line}");
                 }
                 if let Some(meaning) = failure.meaning {
-                    maillog::info!(self.job.log, "handshake with {target} failed: {meaning}");
+                    maillog::info!(log, "handshake with {target} failed: {meaning}");
                 }
                 self.handshake_failed = true;
-                self.tls_field = format!("{}{}", if level.is_mandatory() { "!" } else { "" }, level.name());
+                self.tls_field = plan.violated();
                 None
             }
         }
@@ -374,29 +387,11 @@ impl Driver<'_> {
 
     /// Why mail can not go, in Postfix's words.
     fn unmet(&mut self, unmet: Unmet) -> Outcome {
-        let (status, text) = match unmet {
-            Unmet::NotOffered => (
-                Status::new(4, 7, 4),
-                format!("TLS is required, but was not offered by host {}", self.job.peer),
-            ),
-            Unmet::NotVerified => (Status::new(4, 7, 5), "Server certificate not verified".to_owned()),
-            Unmet::WrapperNeedsEncrypt => {
-                maillog::warning!(
-                    self.job.log,
-                    "smtp_tls_wrappermode requires \"smtp_tls_security_level = encrypt\" (or stronger)"
-                );
-                (Status::new(4, 7, 5), "client TLS configuration problem".to_owned())
-            }
-            Unmet::NotBuilt => (
-                Status::new(4, 7, 5),
-                format!(
-                    "TLS level {} is not built yet; set a level that is, or wait for the next release",
-                    self.job.wish.level.name()
-                ),
-            ),
-        };
-        self.tls_field = format!("!{}", self.job.wish.level.name());
-        Outcome::deferred(status, self.job.peer.relay(), text)
+        if let Some(warning) = unmet.warning() {
+            maillog::warning!(self.job.log, "{}: {warning}", self.job.peer);
+        }
+        self.tls_field = self.job.plan.violated();
+        Outcome::deferred(unmet.status(), self.job.peer.relay(), unmet.text(&self.job.peer.to_string()))
     }
 
     async fn send(&mut self, bytes: &[u8], stage: Stage) -> io::Result<()> {
@@ -416,6 +411,8 @@ impl Driver<'_> {
         let mut wire = Vec::with_capacity(CHUNK + CHUNK / 8);
         let content = self.job.content.clone();
         let mut position = 0;
+        let mut seven_bit = self.seven_bit.take();
+        let mut converted = Vec::new();
         loop {
             let piece = match read_piece(&content, position).await {
                 Ok(piece) => piece,
@@ -428,12 +425,23 @@ impl Driver<'_> {
                     ));
                 }
             };
-            if piece.is_empty() {
-                return body.finish();
-            }
+            let ends = piece.is_empty();
             position += piece.len() as u64;
             wire.clear();
-            body.encode(&piece, &mut wire);
+            match &mut seven_bit {
+                Some(converter) => {
+                    converter.convert(&piece, &mut converted);
+                    if ends && let Some(converter) = seven_bit.take() {
+                        converter.finish(&mut converted);
+                    }
+                    body.encode(&converted, &mut wire);
+                    converted.clear();
+                }
+                None => body.encode(&piece, &mut wire),
+            }
+            if ends && wire.is_empty() {
+                return body.finish();
+            }
             match self.send(&wire, Stage::Body).await {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return body.timed_out(),
@@ -441,6 +449,26 @@ impl Driver<'_> {
             }
         }
     }
+}
+
+/// Is this an 8-bit message that we may convert? What was declared counts, or else what its header says.
+async fn must_become_seven_bit(service: &Service, message: &Message, content: &Content) -> bool {
+    if !service.converts || message.envelope.purpose == Purpose::Probe {
+        return false;
+    }
+    if message.envelope.body == BodyType::EightBitMime {
+        return true;
+    }
+    // Headers are far smaller than a piece.
+    let Ok(beginning) = read_piece(content, 0).await else { return false };
+    let mut structure = mime::Structure::new(service.mime);
+    let mut eight_bit = false;
+    structure.feed(&beginning, &mut |event| {
+        if let mime::Event::HeaderEnd(mime::Class::Primary, entity) = event {
+            eight_bit = entity.encoding.is_eight_bit();
+        }
+    });
+    eight_bit
 }
 
 async fn read_piece(content: &Content, position: u64) -> io::Result<Vec<u8>> {

@@ -1,112 +1,159 @@
-//! What is asked of TLS for a destination: the service's level, or what smtp_tls_policy_maps says about it. Everything is gathered
-//! before a connection is made; `tls::policy` decides.
+//! What is asked of TLS for a destination: main.cf's level, or what smtp_tls_policy_maps or smtp_tls_per_site say about it; and what the
+//! DNS knows of a server. Everything is gathered before a connection is made; `tls::policy` decides.
 
-use config::{list, params};
-use mail::{Outcome, Status};
-use tables::{Key, Lookup};
-use tls::level::ClientLevel;
-use tls::policy::Wish;
+use config::params;
+use dns::Failure;
+use tables::{Key, Lookup, Maps};
+use tls::policy::{self, Facts, Mx, Needs, Plan, Tlsa, TlsaRecord, Unmet, Wish};
 
 use crate::next_hop::NextHop;
-use crate::service::Service;
+use crate::servers::Server;
+use crate::service::{DnsSupport, Service};
 
-/// The wish for a destination, without what depends on the server (the names of `hostname`).
+/// What is wished for a destination, before its servers are known.
 pub(crate) struct Policy {
-    level: ClientLevel,
-    /// `match=` of the policy, else the parameter of the level.
-    matching: Vec<String>,
-    server_name: Option<String>,
+    wish: Result<Wish, Unmet>,
+    /// The value of smtp_tls_per_site for the next hop; one for the server may follow.
+    per_site: Option<Option<String>>,
+    next_hop: String,
 }
 
 impl Policy {
-    /// Looks the destination up. An error defers it: a policy that is not understood is never ignored.
-    pub(crate) async fn find(service: &Service, next_hop_text: &str) -> Result<Policy, Outcome> {
-        let Some(maps) = &service.policy_maps else { return Ok(Policy::of_level(service, service.level)) };
-        for (index, key) in keys(next_hop_text).into_iter().enumerate() {
-            let kind = if index == 0 { Key::Full } else { Key::Partial };
-            match maps.find(&key, kind).await {
-                Lookup::Found(value) => {
-                    return Policy::parse(service, &value).map_err(|why| {
-                        maillog::warning!(service.log, "smtp_tls_policy_maps: {key}: {why}");
-                        refused()
-                    });
-                }
-                Lookup::Absent => {}
-                Lookup::Failed(why) => {
-                    maillog::warning!(service.log, "smtp_tls_policy_maps: {key}: {why}");
-                    return Err(refused());
-                }
+    /// Looks the destination up. A policy that is not understood is never ignored: it stands for all servers.
+    pub(crate) async fn find(service: &Service, next_hop_text: &str) -> Policy {
+        let wish = match &service.policy_maps {
+            Some(maps) => from_maps(service, maps, next_hop_text).await,
+            None => Wish::of(&service.settings, service.level).map_err(Unmet::Configuration),
+        };
+        let mut policy = Policy { wish, per_site: None, next_hop: next_hop_text.to_ascii_lowercase() };
+        if let Some(maps) = &service.per_site {
+            match site(maps, next_hop_text, "next-hop destination").await {
+                Ok(value) => policy.per_site = Some(value),
+                Err(why) => policy.wish = Err(why),
             }
         }
-        Ok(Policy::of_level(service, service.level))
+        policy
     }
 
-    fn of_level(service: &Service, level: ClientLevel) -> Policy {
-        let matching = match level {
-            ClientLevel::Verify => list::split(service.settings.client(params::smtp_tls_verify_cert_match)),
-            ClientLevel::Secure => list::split(service.settings.client(params::smtp_tls_secure_cert_match)),
-            ClientLevel::Fingerprint => {
-                list::split(service.settings.client(params::smtp_tls_fingerprint_cert_match))
-            }
-            _ => Vec::new(),
-        };
-        let server_name = service.settings.client(params::smtp_tls_servername);
-        Policy {
-            level,
-            matching: matching.into_iter().map(str::to_owned).collect(),
-            server_name: (!server_name.is_empty()).then(|| server_name.to_owned()),
+    /// The decision for one server.
+    pub(crate) async fn plan(
+        &self,
+        service: &Service,
+        next_hop: &NextHop,
+        server: Option<&Server>,
+        needs: Needs,
+    ) -> Result<Plan, Unmet> {
+        let host = server.map_or(&service.hostname, |server| &server.host);
+        let mut wish = self.wish.clone()?;
+        if let (Some(value), Some(maps)) = (&self.per_site, &service.per_site) {
+            let other = match self.next_hop.eq_ignore_ascii_case(host) {
+                true => None,
+                false => site(maps, host, "server hostname").await?,
+            };
+            let values = value.iter().chain(&other).map(String::as_str);
+            let level = policy::per_site(values, service.level)
+                .map_err(|why| Unmet::Configuration(format!("{}: {host}: {why}", maps.parameter())))?;
+            wish = Wish::of(&service.settings, level).map_err(Unmet::Configuration)?;
         }
+        let facts = Facts {
+            next_hop: next_hop.domain().unwrap_or(&service.hostname).to_owned(),
+            host: host.clone(),
+            mx: server.map_or(Mx::None, |server| server.mx.clone()),
+            tlsa: if wish.level.is_dane() && !needs.tls_optional {
+                tlsa(service, server).await
+            } else {
+                Tlsa::NotAsked
+            },
+        };
+        policy::decide(&wish, &facts, needs)
     }
+}
 
-    /// `level attribute=value ...`. Attributes that are not built yet are errors, since dropping one could weaken the rest.
-    fn parse(service: &Service, text: &str) -> Result<Policy, String> {
-        let words = list::split(text);
-        let Some((first, attributes)) = words.split_first() else { return Err("empty policy".into()) };
-        let level =
-            ClientLevel::from_name(first).ok_or_else(|| format!("invalid security level \"{first}\""))?;
-        let mut policy = Policy::of_level(service, level);
-        let mut matched = Vec::new();
-        for attribute in attributes {
-            let (name, value) = attribute
-                .split_once('=')
-                .ok_or_else(|| format!("malformed attribute/value pair \"{attribute}\""))?;
-            match (name, level) {
-                ("match", ClientLevel::Verify | ClientLevel::Secure) => {
-                    matched.extend(value.split(':').map(str::to_owned))
+/// smtp_tls_policy_maps; what they do not name goes by main.cf.
+async fn from_maps(service: &Service, maps: &Maps, next_hop: &str) -> Result<Wish, Unmet> {
+    let wrong = |key: &str, why: String| {
+        Unmet::Configuration(format!("{}, next-hop destination \"{key}\": {why}", maps.parameter()))
+    };
+    for (index, key) in keys(next_hop).into_iter().enumerate() {
+        let kind = if index == 0 { Key::Full } else { Key::Partial };
+        match maps.find(&key, kind).await {
+            Lookup::Found(value) => {
+                let mut notices = Vec::new();
+                let wish = policy::destination_policy(&service.settings, &value, &mut notices);
+                for tls::Notice(text) in notices {
+                    maillog::warning!(
+                        service.log,
+                        "{}, next-hop destination \"{key}\": {text}",
+                        maps.parameter()
+                    );
                 }
-                ("match", ClientLevel::Fingerprint) => matched.extend(value.split('|').map(str::to_owned)),
-                ("servername", _) => policy.server_name = Some(value.to_owned()),
-                _ => return Err(format!("attribute \"{name}\" is not supported at level {}", level.name())),
+                return wish.map_err(|why| wrong(&key, why));
+            }
+            Lookup::Absent => {}
+            Lookup::Failed(why) => return Err(wrong(&key, why)),
+        }
+    }
+    Wish::of(&service.settings, service.level).map_err(Unmet::Configuration)
+}
+
+async fn site(maps: &Maps, name: &str, class: &str) -> Result<Option<String>, Unmet> {
+    maps.find(&name.to_ascii_lowercase(), Key::Full)
+        .await
+        .into_result()
+        .map_err(|why| Unmet::Configuration(format!("{}, {class} \"{name}\": {why}", maps.parameter())))
+}
+
+/// RFC 7672 section 2.2: the TLSA records of a server, where its addresses were vouched for.
+async fn tlsa(service: &Service, server: Option<&Server>) -> Tlsa {
+    let settings = &service.settings;
+    let Some(server) = server else {
+        return Tlsa::Impossible(
+            "is not for UNIX-domain sockets: set another level for this destination".into(),
+        );
+    };
+    let by_dns = config::list::split(settings.client(params::smtp_host_lookup)).contains(&"dns");
+    if service.dns_support != DnsSupport::Dnssec || !by_dns {
+        return Tlsa::Impossible(
+            "configured with dnssec lookups disabled: set smtp_dns_support_level = dnssec and smtp_host_lookup = dns".into(),
+        );
+    }
+    if settings.get(params::ignore_mx_lookup_error) {
+        return Tlsa::Impossible(
+            "configured with MX lookup errors ignored: set ignore_mx_lookup_error = no".into(),
+        );
+    }
+    if !settings.client(params::smtp_dns_resolver_options).is_empty() {
+        return Tlsa::Impossible("does not go with smtp_dns_resolver_options: leave it empty".into());
+    }
+    let forced = settings.client(params::smtp_tls_force_insecure_host_tlsa_lookup);
+    if !server.secure && !forced {
+        return Tlsa::Absent;
+    }
+    let port = server.address.port();
+    // The name behind an alias first, then the alias itself; the latter alone where nobody vouches for the way.
+    let mut bases = vec![server.host.as_str()];
+    if server.secure && !server.name.eq_ignore_ascii_case(&server.host) {
+        bases.insert(0, &server.name);
+    }
+    for base in bases {
+        let base = base.trim_end_matches('.');
+        match service.resolver.tlsa(&format!("_{port}._tcp.{base}")).await {
+            Ok(answer) if answer.secure => {
+                let records = answer.records.into_iter().map(|record| TlsaRecord {
+                    usage: record.usage,
+                    selector: record.selector,
+                    matching_type: record.matching_type,
+                    data: record.data,
+                });
+                return Tlsa::Found { base: base.to_owned(), records: records.collect() };
+            }
+            Ok(_) | Err(Failure::NotFound { .. } | Failure::NoData { .. } | Failure::BadName) => {}
+            Err(Failure::TryAgain | Failure::BadReply) => {
+                return Tlsa::Failed(format!("{}:{port}", server.host));
             }
         }
-        if !matched.is_empty() {
-            policy.matching = matched;
-        }
-        Ok(policy)
     }
-
-    /// The wish for one server.
-    pub(crate) fn wish(&self, service: &Service, next_hop: &NextHop, host: &str) -> Wish {
-        let domain = next_hop.domain().unwrap_or(&service.hostname);
-        let word = |text: &String| match text.as_str() {
-            "hostname" => host.to_owned(),
-            "nexthop" => domain.to_owned(),
-            "dot-nexthop" => format!(".{domain}"),
-            other => other.to_owned(),
-        };
-        let words: Vec<String> = self.matching.iter().map(word).collect();
-        let (names, fingerprints) = match self.level {
-            ClientLevel::Fingerprint => (Vec::new(), words),
-            _ => (words, Vec::new()),
-        };
-        Wish {
-            level: self.level,
-            names,
-            fingerprints,
-            wrapper: service.wrapper,
-            server_name: self.server_name.as_ref().map(word),
-        }
-    }
+    Tlsa::Absent
 }
 
 /// The whole next hop as it is written; for a plain domain its parents with a leading dot as well.
@@ -120,10 +167,6 @@ fn keys(next_hop: &str) -> Vec<String> {
         keys.extend(parents);
     }
     keys
-}
-
-fn refused() -> Outcome {
-    Outcome::deferred(Status::new(4, 7, 5), "none", "client TLS configuration problem")
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ fn accept(mut step: Step) -> Option<Waiting> {
                 Question::Data(q) => q.answer(Verdict::Accept),
                 Question::Vrfy(q) => q.answer(Verdict::Accept),
                 Question::Etrn(q) => q.answer(Verdict::Accept),
+                Question::Unknown(q) => q.answer(Verdict::Accept),
                 Question::StartTls(q) => q.answer(Verdict::Accept),
                 Question::EndOfData(q) => q.answer(Commit::Queued("X".into())),
                 Question::Auth(q) => q.answer(AuthVerdict::Challenge(String::new())),

@@ -227,6 +227,7 @@ impl Server {
                 q.answer(verdict)
             }
             Question::StartTls(q) => q.answer(self.verdict("STARTTLS", "")),
+            Question::Unknown(q) => q.answer(Verdict::Accept),
             Question::EndOfData(q) => {
                 let content = std::mem::take(&mut self.content);
                 match self.refusal("END-OF-MESSAGE", "") {

@@ -26,7 +26,8 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)
+        // Read as well: Milters may have content changed before it is kept.
+        OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(path)
     }
 
     fn open(&self, path: &Path) -> io::Result<File> {

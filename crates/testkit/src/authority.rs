@@ -4,6 +4,7 @@
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
+use openssl::dsa::Dsa;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -23,6 +24,8 @@ pub enum KeyKind {
     Rsa2048,
     /// ECDSA on the curve prime256v1.
     EcdsaP256,
+    /// DSA of 1,024 bits, as old installations have it.
+    Dsa1024,
 }
 
 /// An authority: its certificate signs those that it issues.
@@ -65,18 +68,40 @@ impl Wish {
 impl Authority {
     /// A self-signed authority of that common name, valid for ten years.
     pub fn new(name: &str) -> Authority {
+        Authority::signed(name, None)
+    }
+
+    /// An authority below this one, as those that sign the certificates of servers are.
+    pub fn intermediate(&self, name: &str) -> Authority {
+        Authority::signed(name, Some(self))
+    }
+
+    fn signed(name: &str, parent: Option<&Authority>) -> Authority {
         let key = make_key(KeyKind::EcdsaP256);
         let subject = common_name(name);
-        let mut builder = begin(&subject, &subject, &key, -1, 3650);
+        let issuer = parent.map_or(&*subject, |parent| parent.certificate.subject_name());
+        let mut builder = begin(&subject, issuer, &key, -1, 3650);
         builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
         builder
             .append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap())
             .unwrap();
         let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).unwrap();
         builder.append_extension(identifier).unwrap();
-        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        builder.sign(parent.map_or(&key, |parent| &parent.key), MessageDigest::sha256()).unwrap();
         let certificate = builder.build();
         Authority { certificate_pem: pem(certificate.to_pem()), certificate, key }
+    }
+
+    /// A server's certificate that nobody vouches for but itself, and its key, both PEM.
+    pub fn self_signed(name: &str) -> (String, String) {
+        let key = make_key(KeyKind::EcdsaP256);
+        let subject = common_name(name);
+        let mut builder = begin(&subject, &subject, &key, -1, 30);
+        let mut names = SubjectAlternativeName::new();
+        let names = names.dns(name).build(&builder.x509v3_context(None, None)).unwrap();
+        builder.append_extension(names).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        (pem(builder.build().to_pem()), pem(key.private_key_to_pem_pkcs8()))
     }
 
     /// An ordinary certificate for one name.
@@ -134,6 +159,7 @@ fn make_key(kind: KeyKind) -> PKey<Private> {
             let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
             PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
         }
+        KeyKind::Dsa1024 => PKey::from_dsa(Dsa::generate(1024).unwrap()).unwrap(),
     }
 }
 

@@ -5,17 +5,20 @@
 
 use config::{Settings, params};
 
-/// The string for a grade, without exclusions. The error is in Postfix's words.
+/// The string for a grade, without exclusions. The error is in Postfix's words; [`GRADES`] says what may stand there.
 pub fn grade(settings: &Settings, name: &str) -> Result<String, String> {
     let list = match name.to_ascii_lowercase().as_str() {
         "high" => settings.get(params::tls_high_cipherlist),
         // Aliases of medium since Postfix 3.8.
         "medium" | "low" | "export" => settings.get(params::tls_medium_cipherlist),
         "null" => settings.get(params::tls_null_cipherlist),
-        _ => return Err(format!("invalid cipher grade: \"{name}\"; known are high, medium and null")),
+        _ => return Err(format!("invalid cipher grade: \"{name}\"")),
     };
     Ok(list.to_owned())
 }
+
+/// For those who wrote another.
+pub const GRADES: &str = "cipher grades are high, medium and null";
 
 /// A grade's string with exclusions: each word of `exclusions` becomes `:!WORD`.
 pub fn with_exclusions<'a>(

@@ -4,6 +4,9 @@ use openssl::ssl::{SslContext, SslContextBuilder, SslMethod};
 
 use crate::Notice;
 
+/// What takes the place of a list without a usable name.
+const DEFAULT: &str = "X25519:X448:prime256v1:secp384r1:secp521r1:ffdhe2048:ffdhe3072";
+
 /// Sets the groups that the library knows, in the given order. An unknown name is left out silently, as in Postfix; with
 /// no known name at all the library's own list stays.
 pub(crate) fn apply(context: &mut SslContextBuilder, curves: &str, fields: &str) -> Option<Notice> {
@@ -17,9 +20,12 @@ pub(crate) fn apply(context: &mut SslContextBuilder, curves: &str, fields: &str)
         }
     }
     if known.is_empty() {
-        let any_configured = words.iter().any(|list| !list.trim().is_empty());
-        return any_configured
-            .then(|| Notice("none of the configured key exchange groups are supported".into()));
+        if words.iter().all(|list| list.trim().is_empty()) {
+            return None;
+        }
+        // As in Postfix: its own list, or else what the library has.
+        let _ = context.set_groups_list(DEFAULT);
+        return Some(Notice("none of the configured key exchange groups are supported".into()));
     }
     match context.set_groups_list(&known.join(":")) {
         Ok(()) => None,

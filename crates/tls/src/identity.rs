@@ -1,19 +1,17 @@
 //! Our own certificates and keys: reading the files of smtpd_tls_cert_file and its relatives, and of smtpd_tls_chain_files.
 //!
 //! A damaged pair is reported and left out; the others go on working (docs/deviations.md: Postfix switches TLS off
-//! altogether). Keys are read with the rights of whoever starts the service.
-
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+//! altogether). The bytes come from [`Files`], which reads them with the rights of whoever starts the service.
 
 use openssl::pkey::{PKey, Private};
 use openssl::stack::Stack;
 use openssl::x509::X509;
 
 use crate::Notice;
+use crate::files::Files;
 
 /// A certificate with its key and chain.
+#[derive(Clone)]
 pub struct Identity {
     /// The leaf.
     pub(crate) certificate: X509,
@@ -36,22 +34,28 @@ pub struct Pair {
     pub key: String,
 }
 
-/// Largest certificate or key file that is read, in bytes.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
-
 impl Identity {
     /// Reads a pair. The error is for the log; Postfix's own words begin it.
-    pub fn from_pair(pair: &Pair, notices: &mut Vec<Notice>) -> Result<Identity, String> {
+    pub fn from_pair(pair: &Pair, files: &Files, notices: &mut Vec<Notice>) -> Result<Identity, String> {
         let Pair { label, certificate: file, key: key_file } = pair;
-        let bytes = read(file)
+        let content = files
+            .read(file)
             .map_err(|why| format!("cannot get {label} certificate from file \"{file}\": {why}"))?;
-        let mut certificates = certificates(&bytes)
+        let mut certificates = certificates(&content.bytes)
             .map_err(|why| format!("cannot get {label} certificate from file \"{file}\": {why}"))?;
-        let key_bytes = read(key_file)
+        let key_content = files
+            .read(key_file)
             .map_err(|why| format!("cannot get {label} private key from file \"{key_file}\": {why}"))?;
-        let key = private_key(&key_bytes)
+        let key = private_key(&key_content.bytes)
             .map_err(|why| format!("cannot get {label} private key from file \"{key_file}\": {why}"))?;
-        warn_of_mode(key_file, notices);
+        warn_of_mode(key_file, key_content.mode, notices);
+        let blocks = pem_blocks(&key_content.bytes);
+        let mut keys = (1..).zip(&blocks).filter(|(_, block)| block.is_key());
+        if let (Some((first, _)), Some((second, _))) = (keys.next(), keys.next()) {
+            notices.push(Notice(format!(
+                "ignoring 2nd key at index {second} in {key_file} after 1st at {first}"
+            )));
+        }
         let certificate = certificates.remove(0);
         if !matches(&certificate, &key) {
             // The commonest cause is an intermediate standing before the leaf.
@@ -69,48 +73,28 @@ impl Identity {
     }
 
     /// Reads smtpd_tls_chain_files: all files as one text, `key, certificate, chain..., key, certificate...`.
-    pub fn from_chain_files(files: &[&str], notices: &mut Vec<Notice>) -> Result<Vec<Identity>, String> {
-        let mut identities: Vec<Identity> = Vec::new();
-        let mut pending: Option<PKey<Private>> = None;
-        for file in files {
-            let bytes = read(file).map_err(|why| format!("error loading chain from {file}: {why}"))?;
-            warn_of_mode(file, notices);
-            for block in pem_blocks(&bytes) {
-                let label = block.label();
-                if label == "CERTIFICATE" {
-                    let certificate = X509::from_pem(block.0)
-                        .map_err(|error| format!("error loading chain from {file}: {error}"))?;
-                    match (pending.take(), identities.last_mut()) {
-                        (Some(key), _) if matches(&certificate, &key) => identities.push(Identity {
-                            certificate,
-                            key,
-                            chain: Vec::new(),
-                            file: file.to_string(),
-                        }),
-                        (Some(_), _) => {
-                            return Err(format!(
-                                "error loading chain from {file}: key and certificate do not match"
-                            ));
-                        }
-                        (None, Some(identity)) => identity.chain.push(certificate),
-                        (None, None) => {
-                            return Err(format!("error loading chain from {file}: key not first"));
-                        }
-                    }
-                } else if label.ends_with("PRIVATE KEY") {
-                    if pending.is_some() {
-                        return Err(format!("error loading chain from {file}: two keys in a row"));
-                    }
-                    let key = private_key(block.0)
-                        .map_err(|why| format!("error loading chain from {file}: {why}"))?;
-                    pending = Some(key);
-                }
+    pub fn from_chain_files(
+        names: &[&str],
+        files: &Files,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Vec<Identity>, String> {
+        let mut reader = ChainReader::default();
+        for name in names {
+            let content =
+                files.read(name).map_err(|why| format!("error loading chain from {name}: {why}"))?;
+            if pem_blocks(&content.bytes).iter().any(PemBlock::is_key) {
+                warn_of_mode(name, content.mode, notices);
             }
+            reader.read(name, &content.bytes)?;
         }
-        match pending {
-            Some(_) => Err("error loading chain: the last key has no certificate behind it".into()),
-            None => Ok(identities),
-        }
+        reader.finish()
+    }
+
+    /// As [`Identity::from_chain_files`], from a text at hand. `name` says in errors where it came from.
+    pub(crate) fn from_chain(name: &str, pem: &[u8]) -> Result<Vec<Identity>, String> {
+        let mut reader = ChainReader::default();
+        reader.read(name, pem)?;
+        reader.finish()
     }
 
     /// The chain as the library wants it.
@@ -120,6 +104,62 @@ impl Identity {
             stack.push(certificate.clone())?;
         }
         Ok(stack)
+    }
+}
+
+/// Puts `key, certificate, chain...` together, over the ends of files.
+#[derive(Default)]
+struct ChainReader {
+    identities: Vec<Identity>,
+    /// A key whose certificate has not come yet.
+    pending: Option<PKey<Private>>,
+    /// The file that was read last.
+    file: String,
+}
+
+impl ChainReader {
+    fn read(&mut self, file: &str, pem: &[u8]) -> Result<(), String> {
+        self.file = file.to_owned();
+        let wrong = |why: &dyn std::fmt::Display| format!("error loading chain from {file}: {why}");
+        for block in pem_blocks(pem) {
+            let label = block.label();
+            if label == "CERTIFICATE" {
+                let certificate = X509::from_pem(block.0).map_err(|error| wrong(&error))?;
+                let kind = self.pending.as_ref().map(|key| key.id());
+                let has_kind =
+                    kind.is_some_and(|kind| self.identities.iter().any(|other| other.key.id() == kind));
+                match (self.pending.take(), self.identities.last_mut()) {
+                    (Some(_), _) if has_kind => {
+                        return Err(wrong(
+                            &"a second key of the same kind; each kind of key may stand there once",
+                        ));
+                    }
+                    (Some(key), _) if matches(&certificate, &key) => {
+                        let chain = Vec::new();
+                        self.identities.push(Identity { certificate, key, chain, file: file.to_owned() });
+                    }
+                    (Some(_), _) => return Err(wrong(&"key and certificate do not match")),
+                    (None, Some(identity)) => identity.chain.push(certificate),
+                    (None, None) => return Err(wrong(&"key not first")),
+                }
+            } else if block.is_key() {
+                if self.pending.is_some() {
+                    return Err(wrong(&"two keys in a row"));
+                }
+                self.pending = Some(private_key(block.0).map_err(|why| wrong(&why))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<Identity>, String> {
+        match self.pending {
+            Some(_) => Err(format!(
+                "error loading chain from {}: the last key has no certificate behind it",
+                self.file
+            )),
+            None => Ok(self.identities),
+        }
     }
 }
 
@@ -141,7 +181,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<X509>, String> {
 
 /// The first private key of a PEM text. Never asks for a password.
 fn private_key(pem: &[u8]) -> Result<PKey<Private>, String> {
-    let Some(block) = pem_blocks(pem).into_iter().find(|block| block.label().ends_with("PRIVATE KEY")) else {
+    let Some(block) = pem_blocks(pem).into_iter().find(PemBlock::is_key) else {
         return Err(match PKey::private_key_from_der(pem) {
             Ok(_) => "it is in DER form; convert it with openssl pkey -inform der".into(),
             Err(_) => "no start line: it holds no PEM private key".into(),
@@ -157,20 +197,24 @@ fn private_key(pem: &[u8]) -> Result<PKey<Private>, String> {
     PKey::private_key_from_pem_callback(block.0, |_| Ok(0)).map_err(|error| error.to_string())
 }
 
-struct PemBlock<'a>(&'a [u8]);
+pub(crate) struct PemBlock<'a>(pub(crate) &'a [u8]);
 
 impl PemBlock<'_> {
     /// What stands between `-----BEGIN ` and `-----`.
-    fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let start = b"-----BEGIN ".len().min(self.0.len());
         let rest = &self.0[start..];
         let end = find(rest, b"-----").unwrap_or(0);
         String::from_utf8_lossy(&rest[..end]).into_owned()
     }
+
+    fn is_key(&self) -> bool {
+        self.label().ends_with("PRIVATE KEY")
+    }
 }
 
 /// The PEM blocks of a text, each from its BEGIN line to the end of its END line.
-fn pem_blocks(text: &[u8]) -> Vec<PemBlock<'_>> {
+pub(crate) fn pem_blocks(text: &[u8]) -> Vec<PemBlock<'_>> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some(begin) = find(rest, b"-----BEGIN ") {
@@ -191,32 +235,23 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-/// Reads a file of at most [`MAX_FILE`] bytes.
-pub(crate) fn read(path: &str) -> Result<Vec<u8>, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE {
-        return Err(format!("{size} bytes are no certificate or key"));
-    }
-    fs::read(path).map_err(|error| error.to_string())
-}
-
 /// A key that others can read is a key that others have.
-fn warn_of_mode(path: &str, notices: &mut Vec<Notice>) {
-    if let Ok(metadata) = fs::metadata(Path::new(path)) {
-        let mode = metadata.permissions().mode() & 0o777;
-        let who = match (mode & 0o007, mode & 0o070) {
-            (0, 0) => return,
-            (0, _) => "its group",
-            _ => "others",
-        };
-        notices.push(Notice(format!(
-            "private key file {path} can be read by {who} (mode {mode:04o}): chmod 0600 keeps it for its owner"
-        )));
-    }
+fn warn_of_mode(path: &str, mode: u32, notices: &mut Vec<Notice>) {
+    let who = match (mode & 0o007, mode & 0o070) {
+        (0, 0) => return,
+        (0, _) => "its group",
+        _ => "others",
+    };
+    notices.push(Notice(format!(
+        "private key file {path} can be read by {who} (mode {mode:04o}): chmod 0600 keeps it for its owner"
+    )));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use testkit::authority::{Authority, KeyKind};
 
@@ -254,7 +289,7 @@ mod tests {
         ] {
             let pair = Pair { label: "RSA", certificate: certificate.clone(), key: key.clone() };
             let mut notices = Vec::new();
-            match (Identity::from_pair(&pair, &mut notices), expected) {
+            match (Identity::from_pair(&pair, &Files::default(), &mut notices), expected) {
                 (Ok(_), None) => assert_eq!(notices, []),
                 (Err(error), Some(part)) => assert!(error.contains(part), "{error}"),
                 (result, _) => panic!("{certificate} {key}: {:?}", result.err()),
@@ -272,19 +307,20 @@ mod tests {
         let second = write(&dir, "second", &[&two.key_pem, &two.certificate_pem]);
         let wrong = write(&dir, "wrong", &[&two.certificate_pem, &two.key_pem]);
         let mut notices = Vec::new();
-        let identities = Identity::from_chain_files(&[&first, &second], &mut notices).unwrap();
+        let identities =
+            Identity::from_chain_files(&[&first, &second], &Files::default(), &mut notices).unwrap();
         assert_eq!(identities.iter().map(|i| i.chain.len()).collect::<Vec<_>>(), [1, 0]);
-        let error = Identity::from_chain_files(&[&wrong], &mut notices).err().unwrap();
+        let error = Identity::from_chain_files(&[&wrong], &Files::default(), &mut notices).err().unwrap();
         assert!(error.contains("key not first"), "{error}");
     }
 
     #[test]
     fn a_readable_key_is_remarked_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = write(&dir, "key", &["x"]);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let mut notices = Vec::new();
-        warn_of_mode(&path, &mut notices);
-        assert!(notices[0].0.contains("mode 0644"));
+        for (mode, expected) in [(0o600, None), (0o640, Some("its group")), (0o644, Some("others"))] {
+            let mut notices = Vec::new();
+            warn_of_mode("key.pem", mode, &mut notices);
+            assert_eq!(notices.len(), usize::from(expected.is_some()), "{mode:o}");
+            assert!(expected.is_none_or(|who| notices[0].0.contains(who)), "{mode:o}");
+        }
     }
 }

@@ -67,6 +67,9 @@ pub enum ClientLevel {
     Encrypt,
     /// The certificate or key is one of those listed.
     Fingerprint,
+    /// DANE for a mail exchanger that was found without DNSSEC: it is proved which server this is, not that it is the right one. No
+    /// configuration names it; a decision leads to it.
+    HalfDane,
     /// DANE, or opportunistic where there are no TLSA records.
     Dane,
     /// DANE, or no delivery.
@@ -100,6 +103,7 @@ impl ClientLevel {
             ClientLevel::May => "may",
             ClientLevel::Encrypt => "encrypt",
             ClientLevel::Fingerprint => "fingerprint",
+            ClientLevel::HalfDane => "halfdane",
             ClientLevel::Dane => "dane",
             ClientLevel::DaneOnly => "dane-only",
             ClientLevel::Verify => "verify",
@@ -110,6 +114,11 @@ impl ClientLevel {
     /// Is delivery in the clear out of the question?
     pub fn is_mandatory(self) -> bool {
         self >= ClientLevel::Encrypt
+    }
+
+    /// Does the level ask for TLSA records?
+    pub fn is_dane(self) -> bool {
+        matches!(self, ClientLevel::Dane | ClientLevel::DaneOnly)
     }
 
     /// Must the server prove who it is?
@@ -156,6 +165,10 @@ mod tests {
         }
         assert_eq!(ClientLevel::from_name("ENCRYPT"), Some(ClientLevel::Encrypt));
         assert_eq!(ClientLevel::from_name("highest"), None);
+        assert_eq!(ClientLevel::from_name("halfdane"), None);
+        assert!(
+            ClientLevel::Fingerprint < ClientLevel::HalfDane && ClientLevel::HalfDane < ClientLevel::Dane
+        );
         assert!(!ClientLevel::May.is_mandatory() && ClientLevel::Encrypt.is_mandatory());
     }
 }

@@ -1,25 +1,38 @@
 //! TLS: one decision (`policy`), one way to read the settings, certificates, trust, one handshake, one set of facts.
 //!
-//! - `level.rs`, `policy.rs`: what was asked for, and the one function that decides what is done.
+//! - `level.rs`, `policy/`: what was asked for, and the one function that decides what is done.
 //! - `protocols.rs`, `ciphers.rs`, `groups.rs`: Postfix's lists, read into what the library wants.
-//! - `identity.rs`: our own certificates and keys. `trust.rs`: the anchors, and why a peer is not trusted.
-//! - `server.rs`, `client.rs`: a context for each, and the handshake. `facts.rs`: what it proved.
-//! - `problem.rs`: the library's errors, in its words and in an administrator's.
+//! - `options.rs`, `dh.rs`, `library.rs`: the knobs of the library, its Diffie-Hellman groups, its own configuration file.
+//! - `files.rs`: the files of a process, read while it may. `identity.rs`: our own certificates and keys. `trust.rs`: the anchors, and
+//!   why a peer is not trusted.
+//! - `server/`, `client/`: a context for each, and the handshake. `facts.rs`: what it proved.
+//! - `log_level.rs`, `journal.rs`, `dump.rs`, `trace.rs`: what the log hears of it. `problem.rs`: the library's errors, in its words and in an
+//!   administrator's.
+//! - `inspect.rs`: certificates and cipher lists in words, for commands.
 //! - `ffi.rs`: the library's functions that the safe crate lacks; the only unsafe code here.
 
 pub mod ciphers;
 pub mod client;
+mod dh;
+pub mod dump;
 mod facts;
 #[allow(unsafe_code)]
 mod ffi;
+pub mod files;
 pub mod fingerprint;
 mod groups;
 pub mod identity;
+pub mod inspect;
+pub mod journal;
 pub mod level;
+mod library;
+pub mod log_level;
+mod options;
 pub mod policy;
 pub mod problem;
 pub mod protocols;
 pub mod server;
+mod trace;
 mod trust;
 
 pub use level::{ClientLevel, ServerLevel};

@@ -8,7 +8,8 @@ use openssl::ssl;
 /// Why a handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeFailure {
-    /// What follows `SSL_accept error from PEER: `: `-1`, `lost connection` or the system's words.
+    /// What follows `SSL_accept error from PEER: `: `-1`, `lost connection` or the system's words; empty when
+    /// the handshake was not attempted and the log has the reason already.
     pub cause: String,
     /// One `TLS library problem: ...` line for each error that the library reported; logged as warnings.
     pub library: Vec<String>,
@@ -63,6 +64,16 @@ impl HandshakeFailure {
         HandshakeFailure::plain("Connection timed out")
     }
 
+    /// There was no handshake, and the log has the reason already.
+    pub(crate) fn not_attempted() -> HandshakeFailure {
+        HandshakeFailure::plain("")
+    }
+
+    /// Does the log have the reason already?
+    pub fn is_told(&self) -> bool {
+        self.cause.is_empty()
+    }
+
     pub(crate) fn plain(cause: impl Into<String>) -> HandshakeFailure {
         HandshakeFailure { cause: cause.into(), library: Vec::new(), meaning: None }
     }
@@ -87,17 +98,16 @@ impl fmt::Display for HandshakeFailure {
 }
 
 /// `TLS library problem: error:0A0000C1:SSL routines::no shared cipher:ssl/statem/statem_srvr.c:2220:`, as Postfix writes
-/// each error of the library.
+/// each error of the library. OpenSSL 3 leaves the place of the function's name empty.
 pub fn lines(stack: &ErrorStack) -> Vec<String> {
     stack
         .errors()
         .iter()
         .map(|error| {
             let mut line = format!(
-                "TLS library problem: error:{:08X}:{}:{}:{}:{}:{}:",
+                "TLS library problem: error:{:08X}:{}::{}:{}:{}:",
                 error.code(),
                 error.library().unwrap_or_default(),
-                error.function().unwrap_or_default(),
                 error.reason().unwrap_or_default(),
                 error.file(),
                 error.line(),

@@ -64,6 +64,17 @@ impl Protocols {
         Ok(())
     }
 
+    /// May this version be used? `name` is one of Postfix's; others are never allowed.
+    pub fn allows(&self, name: &str) -> bool {
+        let known = NAMES.iter().position(|(known, _)| *known == name);
+        known.is_some_and(|index| {
+            let number = NAMES[index].1;
+            self.excluded & (1 << index) == 0
+                && number >= self.floor
+                && (self.ceiling == 0 || number <= self.ceiling)
+        })
+    }
+
     /// True when no version that a current library knows is left.
     pub fn is_empty(&self) -> bool {
         NAMES.iter().enumerate().skip(1).all(|(index, &(_, number))| {

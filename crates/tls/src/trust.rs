@@ -2,11 +2,15 @@
 //!
 //! Verification never ends a handshake here: the outcome is a fact that others act on.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslContextBuilder, SslRef, SslVerifyMode};
-use openssl::x509::{X509StoreContext, X509StoreContextRef, X509VerifyResult};
+use openssl::x509::{X509, X509StoreContext, X509StoreContextRef, X509VerifyResult};
+
+use crate::log_level::LogLevels;
+use crate::{ffi, journal};
 
 /// Where trust comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,30 +26,36 @@ pub(crate) struct Anchors {
 }
 
 impl Anchors {
-    /// Loads the anchors. Nothing set means that nobody is trusted, not even the host's authorities. The error is in Postfix's
-    /// words.
-    pub(crate) fn load(&self, context: &mut SslContextBuilder) -> Result<(), String> {
+    /// Loads the anchors; who calls has read the certificates of the file already. Nothing set means that nobody is trusted, not even the
+    /// host's authorities. The error is in Postfix's words.
+    pub(crate) fn load_from(
+        &self,
+        context: &mut SslContextBuilder,
+        certificates: &[X509],
+    ) -> Result<(), String> {
         context.set_verify_depth(self.depth + 1);
-        let given = |text: &str| if text.is_empty() { None } else { Some(std::path::PathBuf::from(text)) };
-        let (file, path) = (given(&self.file), given(&self.path));
-        if file.is_none() && path.is_none() {
-            return Ok(());
+        for certificate in certificates {
+            context.cert_store_mut().add_cert(certificate.clone()).map_err(|error| self.failure(&error))?;
         }
-        let mut what = Vec::new();
-        if file.is_some() {
-            what.push(format!("CAfile=\"{}\"", self.file));
+        if !self.path.is_empty() {
+            let path = Path::new(&self.path);
+            context.load_verify_locations(None, Some(path)).map_err(|error| self.failure(&error))?;
         }
-        if path.is_some() {
-            what.push(format!("CApath=\"{}\"", self.path));
-        }
-        let failed = |error: openssl::error::ErrorStack| {
-            format!("cannot load Certification Authority data, {}: {error}", what.join(", "))
-        };
-        context.load_verify_locations(file.as_deref(), path.as_deref()).map_err(failed)?;
-        if self.append_default {
-            context.set_default_verify_paths().map_err(failed)?;
+        if self.append_default && !(self.file.is_empty() && self.path.is_empty()) {
+            context.set_default_verify_paths().map_err(|error| self.failure(&error))?;
         }
         Ok(())
+    }
+
+    /// `cannot load Certification Authority data, CAfile="F", CApath="D": WHY`.
+    pub(crate) fn failure(&self, why: &dyn std::fmt::Display) -> String {
+        let mut text = "cannot load Certification Authority data".to_owned();
+        for (name, value) in [("CAfile", &self.file), ("CApath", &self.path)] {
+            if !value.is_empty() {
+                text.push_str(&format!(", {name}=\"{value}\""));
+            }
+        }
+        format!("{text}: {why}")
     }
 }
 
@@ -59,13 +69,43 @@ fn index() -> Option<Index<Ssl, FirstError>> {
     *INDEX.get_or_init(|| Ssl::new_ex_index().ok())
 }
 
-/// Asks for the peer's certificate and verifies it without ending the handshake.
-pub(crate) fn verify(context: &mut SslContextBuilder) {
-    context.set_verify_callback(SslVerifyMode::PEER, |ok, store| {
+/// Asks for the peer's certificate and verifies it without ending the handshake. With `server_certificates` a client may show a
+/// certificate that is for servers only (tls_trust_server_ccerts).
+pub(crate) fn verify(context: &mut SslContextBuilder, server_certificates: bool) {
+    context.set_verify_callback(SslVerifyMode::PEER, move |ok, store| {
+        let ok = ok || (server_certificates && is_for_servers(store));
+        tell_certificate(store, ok);
         if !ok {
             remember(store);
         }
         true
+    });
+}
+
+/// The only complaint is that a certificate is not for clients, and the peer's own is for servers: then the chain is judged as
+/// a server's. Called inside the library: no panic, no wait.
+fn is_for_servers(store: &mut X509StoreContextRef) -> bool {
+    if store.error().as_raw() != openssl_sys::X509_V_ERR_INVALID_PURPOSE {
+        return false;
+    }
+    let is_authority = store.error_depth() > 0;
+    let leaf = store.chain().and_then(|chain| chain.get(0));
+    let fits = leaf.is_some_and(|leaf| ffi::is_for_servers(leaf, false))
+        && store.current_cert().is_some_and(|current| ffi::is_for_servers(current, is_authority));
+    if fits {
+        // The library keeps the last error as the session's verdict, which a resumed session goes by.
+        store.set_error(X509VerifyResult::OK);
+    }
+    fits
+}
+
+/// `P: depth=1 verify=1 subject=/CN=Test CA`. Called inside the library: no panic, no wait.
+fn tell_certificate(store: &X509StoreContextRef, verified: bool) {
+    let Ok(index) = X509StoreContext::ssl_idx() else { return };
+    let Some(journal) = store.ex_data(index).and_then(|ssl| journal::of(ssl)) else { return };
+    journal.tell(LogLevels::VERBOSE, |peer| {
+        let subject = store.current_cert().map(|cert| one_line(cert.subject_name())).unwrap_or_default();
+        format!("{peer}: depth={} verify={} subject={subject}", store.error_depth(), u8::from(verified))
     });
 }
 
@@ -86,6 +126,9 @@ pub(crate) fn prepare(ssl: &mut SslRef) {
         ssl.set_ex_data(index, FirstError::default());
     }
 }
+
+/// From x509_vfy.h.
+const X509_V_ERR_DANE_NO_MATCH: i32 = 65;
 
 /// Why the peer's certificate is not trusted, in Postfix's words; `None` when it is. `role` is `server` or `client`: what the
 /// peer is. A certificate must have been shown.
@@ -115,6 +158,9 @@ pub(crate) fn untrusted_reason(ssl: &SslRef, role: &str) -> Option<String> {
         | openssl_sys::X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN => {
             format!("certificate verification failed for PEER: untrusted issuer {issuer}")
         }
+        X509_V_ERR_DANE_NO_MATCH => {
+            "certificate verification failed for PEER: not trusted by local or TLSA policy".into()
+        }
         openssl_sys::X509_V_ERR_CERT_NOT_YET_VALID => {
             format!("{who} certificate verification failed for PEER: certificate not yet valid")
         }
@@ -127,7 +173,8 @@ pub(crate) fn untrusted_reason(ssl: &SslRef, role: &str) -> Option<String> {
             )
         }
         openssl_sys::X509_V_ERR_CERT_CHAIN_TOO_LONG => {
-            "certificate verification failed for PEER: certificate chain longer than limit".into()
+            let limit = ffi::verify_depth(ssl).saturating_sub(1);
+            format!("certificate verification failed for PEER: certificate chain longer than limit({limit})")
         }
         number => {
             format!("{who} certificate verification failed for PEER: num={number}:{}", result.error_string())
@@ -135,13 +182,15 @@ pub(crate) fn untrusted_reason(ssl: &SslRef, role: &str) -> Option<String> {
     })
 }
 
-/// `/O=Test CA Org/CN=Test CA`.
+/// `/O=Test CA Org/CN=Test CA`. Names come from strangers: control characters become `?`, and 1,024 characters are enough.
 pub(crate) fn one_line(name: &openssl::x509::X509NameRef) -> String {
-    name.entries()
+    let text: String = name
+        .entries()
         .map(|entry| {
             let key = entry.object().nid().short_name().unwrap_or("?");
             let value = entry.data().to_string().unwrap_or_default();
             format!("/{key}={value}")
         })
-        .collect()
+        .collect();
+    text.chars().take(1024).map(|c| if c.is_control() { '?' } else { c }).collect()
 }

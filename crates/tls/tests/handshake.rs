@@ -8,9 +8,10 @@ use config::{HostFacts, MainCf, Settings};
 use mail::TlsFacts;
 use mail::tls_facts::Trust;
 use testkit::authority::{Authority, Issued, KeyKind};
-use tls::client::Client;
+use tls::client::{self, Client};
+use tls::journal::Journal;
 use tls::level::{ClientLevel, ServerLevel};
-use tls::policy::{Unmet, Wish, admit_tls};
+use tls::policy::{Facts, Mx, Needs, Plan, Tlsa, Unmet, Wish, decide};
 use tls::problem::HandshakeFailure;
 use tls::server::{Server, Unavailable};
 
@@ -49,28 +50,39 @@ impl Site {
         Server::new(&self.settings(text), ServerLevel::May, "smtp", &mut Vec::new())
     }
 
-    fn client(&self, level: ClientLevel, text: &str) -> Client {
-        Client::new(&self.settings(text), level, &mut Vec::new()).unwrap()
+    fn client(&self, text: &str) -> Client {
+        Client::new(&self.settings(text), &mut Vec::new()).unwrap()
     }
-}
 
-fn wish(level: ClientLevel, names: &[&str]) -> Wish {
-    Wish {
-        level,
-        names: names.iter().map(|name| name.to_string()).collect(),
-        fingerprints: Vec::new(),
-        wrapper: false,
-        server_name: None,
+    fn plan(&self, level: ClientLevel, names: &[&str], text: &str) -> Plan {
+        let mut wish = Wish::of(&self.settings(text), level).unwrap();
+        wish.names = names.iter().map(|name| name.to_string()).collect();
+        let facts = Facts {
+            next_hop: "site.test".into(),
+            host: "mx.test".into(),
+            mx: Mx::None,
+            tlsa: Tlsa::NotAsked,
+        };
+        decide(&wish, &facts, Needs::default()).unwrap()
     }
 }
 
 type Side = Result<TlsFacts, HandshakeFailure>;
 
-async fn shake(server: &Server, client: &Client, wish: &Wish) -> (Side, Side) {
+async fn shake(server: &Server, client: &Client, plan: &Plan) -> (Side, Result<Judged, HandshakeFailure>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let (accepted, connected) = tokio::join!(server.accept(near), client.connect(wish, far));
-    (accepted.map(|(_, facts)| facts), connected.map(|(_, facts)| facts))
+    let place = client::Server { host: "mx.test".into(), address: "192.0.2.1".into(), port: Some(25) };
+    let (accepted, connected) = tokio::join!(
+        server.accept(near, Journal::silent()),
+        client.connect(plan, &place, far, Journal::silent())
+    );
+    let judged = connected
+        .map(|connection| (connection.facts, connection.verdict.map(|_| ()), connection.explanation));
+    (accepted.map(|(_, facts)| facts), judged)
 }
+
+/// Facts, verdict, explanation.
+type Judged = (TlsFacts, Result<(), Unmet>, Option<String>);
 
 #[tokio::test]
 async fn a_handshake_proves_the_chain_and_the_name() {
@@ -90,19 +102,22 @@ async fn a_handshake_proves_the_chain_and_the_name() {
         ),
         (ClientLevel::Verify, &["other.test"], "smtp_tls_CAfile = DIR/ca.pem", Trust::Untrusted, false),
         (ClientLevel::Verify, &["mx.test"], "", Trust::Untrusted, false),
-        (ClientLevel::Verify, &[], "smtp_tls_CAfile = DIR/ca.pem", Trust::Trusted, false),
     ] {
-        let wish = wish(level, names);
-        let (accepted, connected) = shake(&server, &site.client(level, config), &wish).await;
+        let plan = site.plan(level, names, config);
+        let (accepted, connected) = shake(&server, &site.client(config), &plan).await;
         let accepted = accepted.unwrap();
         assert_eq!((accepted.protocol.as_str(), accepted.trust), ("TLSv1.3", Trust::Anonymous));
         let summary = accepted.summary();
         assert!(summary.contains(" server-signature RSA-PSS (2048 bits) server-digest SHA256"), "{summary}");
-        let (facts, proof) = admit_tls(&wish, connected.unwrap());
+        let (facts, proof, explanation) = connected.unwrap();
         assert_eq!(facts.summary(), summary, "both sides see the same");
         assert_eq!((facts.trust, proof.is_ok()), (trust, admitted), "{level:?} {names:?} {config}");
         if !admitted {
             assert_eq!(proof, Err(Unmet::NotVerified));
+            let explanation = explanation.unwrap();
+            assert!(explanation.contains("issued by /CN=Test CA, valid from "), "{explanation}");
+            assert!(explanation.contains(", for mx.test; expected one of the names "), "{explanation}");
+            assert_eq!(explanation.contains("set smtp_tls_CAfile"), config.is_empty(), "{explanation}");
         }
     }
 }
@@ -123,8 +138,8 @@ async fn a_client_certificate_is_asked_for_and_judged() {
         ("smtp_tls_cert_file = DIR/client.pem", Trust::Trusted, Some("client.test")),
         ("smtp_tls_cert_file = DIR/stranger.pem", Trust::Untrusted, Some("stranger.test")),
     ] {
-        let client = site.client(ClientLevel::May, config);
-        let (accepted, _) = shake(&server, &client, &wish(ClientLevel::May, &[])).await;
+        let client = site.client(config);
+        let (accepted, _) = shake(&server, &client, &site.plan(ClientLevel::May, &[], config)).await;
         let facts = accepted.unwrap();
         assert_eq!(facts.trust, trust, "{config}");
         assert_eq!(facts.peer.as_ref().map(|peer| peer.subject_cn.as_str()), name);
@@ -142,7 +157,7 @@ async fn protocol_lists_and_ciphers_are_obeyed() {
     let site = Site::new();
     site.write_pair("server.pem", &site.authority.issue("mx.test", KeyKind::Rsa2048));
     let cert = "smtpd_tls_cert_file = DIR/server.pem\n";
-    for (server, client, expected) in [
+    for (server, config, expected) in [
         ("smtpd_tls_protocols = TLSv1.2, !TLSv1.1", "", Ok("TLSv1.2")),
         ("", "smtp_tls_protocols = <=TLSv1.2", Ok("TLSv1.2")),
         ("smtpd_tls_protocols = >=TLSv1.3", "smtp_tls_protocols = <=TLSv1.2", Err("SSL routines")),
@@ -153,8 +168,8 @@ async fn protocol_lists_and_ciphers_are_obeyed() {
         ),
     ] {
         let server = site.server(&format!("{cert}{server}")).unwrap();
-        let client = site.client(ClientLevel::May, client);
-        let (accepted, _) = shake(&server, &client, &wish(ClientLevel::May, &[])).await;
+        let client = site.client(config);
+        let (accepted, _) = shake(&server, &client, &site.plan(ClientLevel::May, &[], config)).await;
         match (accepted, expected) {
             (Ok(facts), Ok(protocol)) => assert_eq!(facts.protocol, protocol),
             (Err(failure), Err(part)) => {
@@ -177,7 +192,7 @@ async fn plain_text_on_a_tls_port_is_explained() {
         let send = async {
             far.write_all(text.as_bytes()).await.unwrap();
         };
-        let (accepted, ()) = tokio::join!(server.accept(near), send);
+        let (accepted, ()) = tokio::join!(server.accept(near, Journal::silent()), send);
         let failure = accepted.map(|_| ()).unwrap_err();
         assert!(failure.meaning.unwrap().contains(part), "{failure:?}");
         assert!(failure.library[0].starts_with("TLS library problem: error:"));
@@ -195,7 +210,6 @@ fn what_makes_a_service_unable_is_said() {
             "smtpd_tls_cert_file = DIR/server.pem\nsmtpd_tls_protocols = !SSLv2 # x",
             "Invalid TLS protocol list",
         ),
-        ("smtpd_tls_cert_file = DIR/server.pem\ntls_medium_cipherlist = NOSUCH", "selects no cipher"),
         (
             "smtpd_tls_cert_file = DIR/server.pem\nsmtpd_tls_fingerprint_digest = x",
             "Digest algorithm \"x\" not found",
@@ -223,7 +237,7 @@ async fn a_bad_certificate_does_not_take_the_good_one_along() {
     let mut notices = Vec::new();
     let server = Server::new(&settings, ServerLevel::Encrypt, "smtp", &mut notices).unwrap();
     assert!(notices.iter().any(|notice| notice.0.contains("cannot get ECDSA certificate")), "{notices:?}");
-    let client = site.client(ClientLevel::May, "");
-    let (accepted, _) = shake(&server, &client, &wish(ClientLevel::May, &[])).await;
+    let client = site.client("");
+    let (accepted, _) = shake(&server, &client, &site.plan(ClientLevel::May, &[], "")).await;
     assert!(accepted.is_ok());
 }

@@ -10,10 +10,10 @@ params! { cleanup, "Cleanup";
     always_bcc: Text = "", Works;
 
     /// Tables that look at each line of a message body.
-    body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    body_checks: Text(form: Tables) = "", Works;
 
     /// How much of each body segment the body checks see, in bytes.
-    body_checks_size_limit: Int = "51200", Planned("header and body checks are not built yet");
+    body_checks_size_limit: Int = "51200", Works;
 
     /// Which addresses canonical_maps rewrites.
     canonical_classes: Text(min: 1, form: SetOf(&["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"])) = "envelope_sender, envelope_recipient, header_sender, header_recipient", Works;
@@ -25,16 +25,16 @@ params! { cleanup, "Cleanup";
     cleanup_replace_stray_cr_lf: Bool = "yes", Planned("this step of cleanup is not built yet");
 
     /// The `transport:destination` of a filter through which all mail goes after it was queued.
-    content_filter: Text = "", Planned("this filter is not built yet");
+    content_filter: Text = "", Works;
 
     /// Whether Content-Transfer-Encoding: headers tell that a body has eight bits.
     detect_8bit_encoding_header: Bool = "yes", Planned("MIME structure is not looked at yet");
 
     /// Whether MIME structure is left alone when mail is received.
-    disable_mime_input_processing: Bool = "no", Planned("MIME structure is not looked at yet");
+    disable_mime_input_processing: Bool = "no", Works;
 
     /// Whether 8-bit mail is sent as it is to servers that did not offer 8BITMIME.
-    disable_mime_output_conversion: Bool = "no", Planned("MIME structure is not looked at yet");
+    disable_mime_output_conversion: Bool = "no", Works;
 
     /// How many recipient addresses are remembered to find duplicates.
     duplicate_filter_limit: Int = "1000", Works;
@@ -52,7 +52,7 @@ params! { cleanup, "Cleanup";
     header_address_token_limit: Int(min: 1) = "10240", Works;
 
     /// Tables that look at each header of a message.
-    header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    header_checks: Text(form: Tables) = "", Works;
 
     /// How a From: header that Postfix makes shows the full name.
     header_from_format: Text(min: 1, form: OneOf(&["standard", "obsolete"])) = "standard", Works;
@@ -88,16 +88,16 @@ params! { cleanup, "Cleanup";
     message_strip_characters: Text = "", Planned("this step of cleanup is not built yet");
 
     /// How many letters of a MIME boundary count.
-    mime_boundary_length_limit: Int(min: 1) = "2048", Planned("MIME structure is not looked at yet");
+    mime_boundary_length_limit: Int(min: 1) = "2048", Works;
 
     /// Header checks for headers of MIME parts; by default `header_checks`.
-    mime_header_checks: Text(form: Tables) = "$header_checks", Planned("header and body checks are not built yet");
+    mime_header_checks: Text(form: Tables) = "$header_checks", Works;
 
     /// How deep MIME parts may nest.
-    mime_nesting_limit: Int(min: 1) = "100", Planned("MIME structure is not looked at yet");
+    mime_nesting_limit: Int(min: 1) = "100", Works;
 
     /// Header checks for headers of attached messages; by default `header_checks`.
-    nested_header_checks: Text(form: Tables) = "$header_checks", Planned("header and body checks are not built yet");
+    nested_header_checks: Text(form: Tables) = "$header_checks", Works;
 
     /// What happens to text after the headers that is no header and no empty line.
     non_empty_end_of_header_action: Text(min: 1, form: OneOf(&["fix_quietly", "add_header", "reject"])) = "fix_quietly", Planned("this step of cleanup is not built yet");
@@ -109,7 +109,7 @@ params! { cleanup, "Cleanup";
     queue_file_attribute_count_limit: Int(min: 1) = "100", Accepted("the queue is a database; attributes are columns");
 
     /// Which steps of receiving mail are left out.
-    receive_override_options: Text(form: SetOf(&["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"])) = "", Planned("this part of the SMTP server is not built yet");
+    receive_override_options: Text(form: SetOf(&["no_unknown_recipient_checks", "no_address_mappings", "no_header_body_checks", "no_milters"])) = "", Works;
 
     /// Tables with an address that gets a copy of each recipient's mail.
     recipient_bcc_maps: Text(form: Tables) = "", Works;

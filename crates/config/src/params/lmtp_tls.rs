@@ -7,7 +7,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_enforce_tls: Bool = "no", Works;
 
     /// As `smtp_log_tls_feature_status`, for the LMTP client.
-    lmtp_log_tls_feature_status: NBool = "yes", Planned("TLS behaves as with the default yet");
+    lmtp_log_tls_feature_status: NBool = "yes", Works;
 
     /// As `smtp_requiretls_policy`, for the LMTP client.
     lmtp_requiretls_policy: Text = "opportunistic", Planned("REQUIRETLS (RFC 8689) is not built yet");
@@ -49,13 +49,13 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_eckey_file: Text(form: File) = "$lmtp_tls_eccert_file", Works;
 
     /// As `smtp_tls_enable_rpk`, for the LMTP client.
-    lmtp_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_enable_rpk: Bool = "no", Accepted("the TLS library has no raw public keys before OpenSSL 3.2; certificates are asked for");
 
     /// As `smtp_tls_enforce_peername`, for the LMTP client.
     lmtp_tls_enforce_peername: Bool = "yes", Works;
 
     /// As `smtp_tls_enforce_sts_mx_patterns`, for the LMTP client.
-    lmtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_enforce_sts_mx_patterns: NBool = "yes", Works;
 
     /// As `smtp_tls_exclude_ciphers`, for the LMTP client.
     lmtp_tls_exclude_ciphers: Text(form: List) = "", Works;
@@ -67,7 +67,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Works;
 
     /// As `smtp_tls_force_insecure_host_tlsa_lookup`, for the LMTP client.
-    lmtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Works;
 
     /// As `smtp_tls_key_file`, for the LMTP client.
     lmtp_tls_key_file: Text(form: File) = "$lmtp_tls_cert_file", Works;
@@ -76,7 +76,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_loglevel: Text(form: LogLevels) = "0", Works;
 
     /// As `smtp_tls_loglevel_maps`, for the LMTP client.
-    lmtp_tls_loglevel_maps: Text(form: Tables) = "", Planned("TLS behaves as with the default yet");
+    lmtp_tls_loglevel_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_tls_mandatory_ciphers`, for the LMTP client.
     lmtp_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
@@ -91,10 +91,10 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_note_starttls_offer: Bool = "no", Works;
 
     /// As `smtp_tls_per_site`, for the LMTP client.
-    lmtp_tls_per_site: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_per_site: Text(form: Tables) = "", Works;
 
     /// As `smtp_tls_policy_maps`, for the LMTP client.
-    lmtp_tls_policy_maps: Text(form: Tables) = "", Planned("level, match and servername work; a policy with another attribute defers its mail");
+    lmtp_tls_policy_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_tls_protocols`, for the LMTP client.
     lmtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
@@ -112,16 +112,16 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_servername: Text = "", Works;
 
     /// As `smtp_tls_session_cache_database`, for the LMTP client.
-    lmtp_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
+    lmtp_tls_session_cache_database: Text(form: Table) = "", Works;
 
     /// As `smtp_tls_session_cache_timeout`, for the LMTP client.
-    lmtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("TLS session resumption and SNI are not built yet");
+    lmtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Works;
 
     /// As `smtp_tls_trace_size_limit`, for the LMTP client.
-    lmtp_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");
+    lmtp_tls_trace_size_limit: Int = "102400", Works;
 
     /// As `smtp_tls_trust_anchor_file`, for the LMTP client.
-    lmtp_tls_trust_anchor_file: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    lmtp_tls_trust_anchor_file: Text = "", Works;
 
     /// As `smtp_tls_verify_cert_match`, for the LMTP client.
     lmtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Works;

@@ -37,7 +37,7 @@ params! { logging, "Log";
     maillog_file_rotate_suffix: Text(min: 1) = "%Y%m%d-%H%M%S", Planned("it is not built yet");
 
     /// Whether the log says allowlist and denylist.
-    respectful_logging: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Planned("it is not built yet");
+    respectful_logging: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Works;
 
     /// The syslog facility of the log.
     syslog_facility: Text(min: 1) = "mail", Works;

@@ -10,7 +10,7 @@ params! { process, "Processes and services";
     bounce_service_name: Text(min: 1, form: Service) = "bounce", Accepted("services find each other without names in the file system");
 
     /// The service that takes in messages.
-    cleanup_service_name: Text(min: 1, form: Service) = "cleanup", Accepted("services find each other without names in the file system");
+    cleanup_service_name: Text(min: 1, form: Service) = "cleanup", Works;
 
     /// How long a daemon may take for one request before it is stopped.
     daemon_timeout: Time(min: 1) = "18000s", Accepted("sessions have their own time limits, and a stuck role is restarted");

@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { sasl, "SASL";
     /// Whether EHLO also offers the obsolete form `AUTH=`.
-    broken_sasl_auth_clients: Bool = "no", Planned("SASL is not built yet");
+    broken_sasl_auth_clients: Bool = "no", Works;
 
     /// Where the Cyrus SASL library looks for its application configuration.
     cyrus_sasl_config_path: Text = "", Planned("SASL is not built yet");
@@ -85,35 +85,35 @@ params! { sasl, "SASL";
     smtp_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");
 
     /// Whether clients can log in.
-    smtpd_sasl_auth_enable: Bool = "no", Planned("SASL is not built yet");
+    smtpd_sasl_auth_enable: Bool = "no", Works;
 
     /// Whether Received: headers tell the login name.
-    smtpd_sasl_authenticated_header: Bool = "no", Planned("SASL is not built yet");
+    smtpd_sasl_authenticated_header: Bool = "no", Works;
 
     /// Clients that are not offered AUTH.
-    smtpd_sasl_exceptions_networks: Text(form: Patterns) = "", Planned("SASL is not built yet");
+    smtpd_sasl_exceptions_networks: Text(form: Patterns) = "", Works;
 
     /// The SASL realm of users without one.
-    smtpd_sasl_local_domain: Text = "", Planned("SASL is not built yet");
+    smtpd_sasl_local_domain: Text = "", Accepted("Dovecot knows its realms itself");
 
     /// Which mechanisms are offered.
-    smtpd_sasl_mechanism_filter: Text = "!external, static:rest", Planned("SASL is not built yet");
+    smtpd_sasl_mechanism_filter: Text = "!external, static:rest", Works;
 
     /// What the SASL plug-in is told: for dovecot its socket.
-    smtpd_sasl_path: Text(min: 1) = "smtpd", Planned("SASL is not built yet");
+    smtpd_sasl_path: Text(min: 1) = "smtpd", Works;
 
     /// How long a client's response may be, in bytes.
-    smtpd_sasl_response_limit: Int(min: 12288) = "12288", Planned("SASL is not built yet");
+    smtpd_sasl_response_limit: Int(min: 12288) = "12288", Works;
 
     /// Which kinds of mechanisms are not offered without TLS.
-    smtpd_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noanonymous", Planned("SASL is not built yet");
+    smtpd_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noanonymous", Works;
 
     /// The service name that the SASL plug-in gets.
-    smtpd_sasl_service: Text(min: 1, form: Service) = "smtp", Planned("SASL is not built yet");
+    smtpd_sasl_service: Text(min: 1, form: Service) = "smtp", Works;
 
     /// Which kinds of mechanisms are not offered with TLS.
-    smtpd_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtpd_sasl_security_options", Planned("SASL is not built yet");
+    smtpd_sasl_tls_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtpd_sasl_security_options", Works;
 
     /// The SASL plug-in of the server.
-    smtpd_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");
+    smtpd_sasl_type: Text(min: 1) = "cyrus", Works;
 }

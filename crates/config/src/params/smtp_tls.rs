@@ -7,7 +7,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_enforce_tls: Bool = "no", Works;
 
     /// Whether delivery log lines tell what TLS features were used.
-    smtp_log_tls_feature_status: NBool = "yes", Planned("TLS behaves as with the default yet");
+    smtp_log_tls_feature_status: NBool = "yes", Works;
 
     /// How REQUIRETLS is enforced for each next hop.
     smtp_requiretls_policy: Text = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", Planned("REQUIRETLS (RFC 8689) is not built yet");
@@ -37,7 +37,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_connection_reuse: Bool = "no", Planned("connections are used for one delivery yet");
 
     /// The TLS level for MX hosts found without DNSSEC that have secure TLSA records.
-    smtp_tls_dane_insecure_mx_policy: Text(form: OneOf(&["may", "encrypt", "dane"])) = "dane", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_dane_insecure_mx_policy: Text(form: OneOf(&["may", "encrypt", "dane"])) = "dane", Works;
 
     /// The client's DSA certificate.
     smtp_tls_dcert_file: Text(form: File) = "", Works;
@@ -52,13 +52,13 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_eckey_file: Text(form: File) = "$smtp_tls_eccert_file", Works;
 
     /// Whether raw public keys are used where both sides can.
-    smtp_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_enable_rpk: Bool = "no", Accepted("the TLS library has no raw public keys before OpenSSL 3.2; certificates are asked for");
 
     /// Old switch: whether the server's name must match when TLS is required.
     smtp_tls_enforce_peername: Bool = "yes", Works;
 
     /// Whether MX names must match the patterns of an MTA-STS policy, and certificates the MX name.
-    smtp_tls_enforce_sts_mx_patterns: NBool = "yes", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_enforce_sts_mx_patterns: NBool = "yes", Works;
 
     /// Ciphers that are never used.
     smtp_tls_exclude_ciphers: Text(form: List) = "", Works;
@@ -70,7 +70,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_fingerprint_digest: Text(min: 1, form: Digest) = "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", Works;
 
     /// Whether TLSA records are asked for below names that are not secure.
-    smtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_force_insecure_host_tlsa_lookup: Bool = "no", Works;
 
     /// The client's RSA key.
     smtp_tls_key_file: Text(form: File) = "$smtp_tls_cert_file", Works;
@@ -79,7 +79,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_loglevel: Text(form: LogLevels) = "0", Works;
 
     /// Tables with a TLS log level for each server.
-    smtp_tls_loglevel_maps: Text(form: Tables) = "", Planned("TLS behaves as with the default yet");
+    smtp_tls_loglevel_maps: Text(form: Tables) = "", Works;
 
     /// The least cipher grade of required TLS.
     smtp_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
@@ -94,10 +94,10 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_note_starttls_offer: Bool = "no", Works;
 
     /// Old tables with a TLS policy for each host.
-    smtp_tls_per_site: Text(form: Tables) = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_per_site: Text(form: Tables) = "", Works;
 
     /// Tables with a TLS policy for each destination.
-    smtp_tls_policy_maps: Text(form: Tables) = "", Planned("level, match and servername work; a policy with another attribute defers its mail");
+    smtp_tls_policy_maps: Text(form: Tables) = "", Works;
 
     /// The TLS versions of opportunistic TLS.
     smtp_tls_protocols: Text(form: Protocols) = ">=TLSv1", Works;
@@ -115,16 +115,16 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_servername: Text = "", Works;
 
     /// Where TLS sessions are kept for resumption.
-    smtp_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
+    smtp_tls_session_cache_database: Text(form: Table) = "", Works;
 
     /// How long a TLS session is kept.
-    smtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Planned("TLS session resumption and SNI are not built yet");
+    smtp_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Works;
 
     /// How large the transcript of one TLS handshake may become, in bytes.
-    smtp_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");
+    smtp_tls_trace_size_limit: Int = "102400", Works;
 
     /// Files of certificates or keys that are the only ones trusted.
-    smtp_tls_trust_anchor_file: Text = "", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtp_tls_trust_anchor_file: Text = "", Works;
 
     /// Which names a certificate may have at level `verify`.
     smtp_tls_verify_cert_match: Text(min: 1, form: List) = "hostname", Works;

@@ -28,7 +28,7 @@ params! { smtpd, "SMTP server";
     smtpd_delay_open_until_valid_rcpt: Bool = "yes", Planned("this part of the SMTP server is not built yet");
 
     /// Tables that tell, for each client address, which EHLO keywords are not offered.
-    smtpd_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Works;
 
     /// EHLO keywords that are not offered.
     smtpd_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
@@ -70,16 +70,16 @@ params! { smtpd, "SMTP server";
     smtpd_per_request_deadline: NBool = "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", Planned("this part of the SMTP server is not built yet");
 
     /// The host name that is sent to the proxy filter.
-    smtpd_proxy_ehlo: Text = "$myhostname", Planned("filtering before the queue is not built yet");
+    smtpd_proxy_ehlo: Text = "$myhostname", Works;
 
     /// A server through which mail goes before it is queued.
-    smtpd_proxy_filter: Text = "", Planned("filtering before the queue is not built yet");
+    smtpd_proxy_filter: Text = "", Works;
 
     /// How smtpd(8) speaks with the proxy filter.
-    smtpd_proxy_options: Text(form: SetOf(&["speed_adjust"])) = "", Planned("filtering before the queue is not built yet");
+    smtpd_proxy_options: Text(form: SetOf(&["speed_adjust"])) = "", Accepted("a filter is connected to with the first recipient, and hears the message as it comes");
 
     /// How long the proxy filter may take.
-    smtpd_proxy_timeout: Time(min: 1) = "100s", Planned("filtering before the queue is not built yet");
+    smtpd_proxy_timeout: Time(min: 1) = "100s", Works;
 
     /// How many recipients one message may have.
     smtpd_recipient_limit: Int(min: 1) = "1000", Works;
@@ -88,7 +88,7 @@ params! { smtpd, "SMTP server";
     smtpd_recipient_overshoot_limit: Int(min: 1) = "1000", Works;
 
     /// The service to which postscreen(8) hands clients.
-    smtpd_service_name: Text(min: 1, form: Service) = "smtpd", Accepted("services find each other without names in the file system");
+    smtpd_service_name: Text(min: 1, form: Service) = "smtpd", Works;
 
     /// After how many errors replies are held back.
     smtpd_soft_error_limit: NInt(min: 1) = "10", Works;
@@ -97,10 +97,10 @@ params! { smtpd, "SMTP server";
     smtpd_timeout: Time(min: 1) = "${stress?{10}:{300}}s", Works;
 
     /// The protocol in which a proxy before smtpd(8) tells the client's address.
-    smtpd_upstream_proxy_protocol: Text(form: OneOf(&["", "haproxy"])) = "", Planned("the haproxy protocol is not built yet");
+    smtpd_upstream_proxy_protocol: Text(form: OneOf(&["", "haproxy"])) = "", Works;
 
     /// How long the proxy may take to tell it.
-    smtpd_upstream_proxy_timeout: Time(min: 1) = "5s", Planned("the haproxy protocol is not built yet");
+    smtpd_upstream_proxy_timeout: Time(min: 1) = "5s", Works;
 
     /// Not empty while a service has no room for more clients; other values refer to it.
     stress: Text = "", Works;

@@ -13,7 +13,7 @@ params! { smtpd_access, "SMTP server: access";
     allow_untrusted_routing: Bool = "no", Works;
 
     /// The reply to clients that a DNS list names, with `$name` expansions of its own.
-    default_rbl_reply: Raw(min: 1) = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", Planned("these DNS lookups are not built yet");
+    default_rbl_reply: Raw(min: 1) = "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", Works;
 
     /// Reply code of the restriction `defer`.
     defer_code: Int = "450", Works;
@@ -25,10 +25,10 @@ params! { smtpd_access, "SMTP server: access";
     maps_rbl_domains: Text = "", Planned("these DNS lookups are not built yet");
 
     /// Reply code for clients that a DNS list names.
-    maps_rbl_reject_code: Int = "554", Planned("DNS block lists are not built yet");
+    maps_rbl_reject_code: Int = "554", Works;
 
     /// Reply code of `reject_multi_recipient_bounce`.
-    multi_recipient_bounce_reject_code: Int = "550", Planned("this part of the SMTP server is not built yet");
+    multi_recipient_bounce_reject_code: Int = "550", Works;
 
     /// Reply code of the `reject_non_fqdn_...` restrictions.
     non_fqdn_reject_code: Int = "504", Works;
@@ -40,13 +40,13 @@ params! { smtpd_access, "SMTP server: access";
     plaintext_reject_code: Int = "450", Works;
 
     /// Tables with a reply for each DNS list, instead of `default_rbl_reply`.
-    rbl_reply_maps: Text(form: Tables) = "", Planned("these DNS lookups are not built yet");
+    rbl_reply_maps: Text(form: Tables) = "", Works;
 
     /// Reply code of the restriction `reject`.
     reject_code: Int = "554", Works;
 
     /// What happens when a restriction's question finds a temporary error.
-    reject_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "defer_if_permit", Planned("this part of the SMTP server is not built yet");
+    reject_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "defer_if_permit", Works;
 
     /// Reply code for destinations that are none of ours.
     relay_domains_reject_code: Int = "554", Works;
@@ -121,7 +121,7 @@ params! { smtpd_access, "SMTP server: access";
     smtpd_restriction_classes: Text(form: List) = "", Works;
 
     /// Tables that tell who owns a sender address.
-    smtpd_sender_login_maps: Text(form: Tables) = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_sender_login_maps: Text(form: Tables) = "", Works;
 
     /// Restrictions at MAIL FROM.
     smtpd_sender_restrictions: Text(form: Restrictions) = "", Works;
@@ -133,13 +133,13 @@ params! { smtpd_access, "SMTP server: access";
     unknown_address_reject_code: Int = "450", Works;
 
     /// What these do when DNS has a temporary error.
-    unknown_address_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("this part of the SMTP server is not built yet");
+    unknown_address_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Works;
 
     /// Reply code of `reject_unknown_client_hostname`.
     unknown_client_reject_code: Int = "450", Works;
 
     /// What `reject_unknown_helo_hostname` does when DNS has a temporary error.
-    unknown_helo_hostname_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("this part of the SMTP server is not built yet");
+    unknown_helo_hostname_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Works;
 
     /// Reply code of `reject_unknown_helo_hostname`.
     unknown_hostname_reject_code: Int = "450", Works;

@@ -10,7 +10,7 @@ params! { smtpd_limits, "SMTP server: limits per client";
     anvil_status_update_time: Time(min: 1) = "600s", Planned("client rates are not counted yet");
 
     /// How many AUTH commands a client may send in `anvil_rate_time_unit`; 0 for no limit.
-    smtpd_client_auth_rate_limit: Int = "0", Planned("client rates are not counted yet");
+    smtpd_client_auth_rate_limit: Int = "0", Works;
 
     /// How many connections one client may have; 0 for no limit.
     smtpd_client_connection_count_limit: Int = "50", Works;

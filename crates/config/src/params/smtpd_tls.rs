@@ -16,7 +16,7 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_CApath: Text(form: Directory) = "", Works;
 
     /// Whether TLS sessions get an id when none are kept.
-    smtpd_tls_always_issue_session_ids: Bool = "yes", Planned("TLS behaves as with the default yet");
+    smtpd_tls_always_issue_session_ids: Bool = "yes", Works;
 
     /// Whether clients are asked for a certificate.
     smtpd_tls_ask_ccert: Bool = "no", Works;
@@ -58,7 +58,7 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_eecdh_grade: Text(min: 1, form: OneOf(&["auto", "none", "strong", "ultra"])) = "auto", Accepted("OpenSSL negotiates curves from tls_eecdh_auto_curves");
 
     /// Whether clients may present raw public keys.
-    smtpd_tls_enable_rpk: Bool = "no", Planned("only the TLS levels none, may and encrypt are built yet");
+    smtpd_tls_enable_rpk: Bool = "no", Accepted("raw public keys need OpenSSL 3.2 or later; clients present certificates");
 
     /// Ciphers that are never used.
     smtpd_tls_exclude_ciphers: Text(form: List) = "", Works;
@@ -73,7 +73,7 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_loglevel: Text(form: LogLevels) = "0", Works;
 
     /// Tables with a TLS log level for each client.
-    smtpd_tls_loglevel_maps: Text(form: Tables) = "", Planned("TLS behaves as with the default yet");
+    smtpd_tls_loglevel_maps: Text(form: Tables) = "", Works;
 
     /// The least cipher grade of required TLS.
     smtpd_tls_mandatory_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
@@ -97,13 +97,13 @@ params! { smtpd_tls, "SMTP server: TLS";
     smtpd_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt"])) = "", Works;
 
     /// Where TLS sessions are kept for resumption.
-    smtpd_tls_session_cache_database: Text(form: Table) = "", Planned("TLS session resumption and SNI are not built yet");
+    smtpd_tls_session_cache_database: Text(form: Table) = "", Works;
 
     /// How long a TLS session, and the keys of session tickets, are kept.
     smtpd_tls_session_cache_timeout: Time(max: 8640000) = "3600s", Works;
 
     /// How large the transcript of one TLS handshake may become, in bytes.
-    smtpd_tls_trace_size_limit: Int = "102400", Planned("TLS behaves as with the default yet");
+    smtpd_tls_trace_size_limit: Int = "102400", Works;
 
     /// Whether TLS begins with the connection, without STARTTLS.
     smtpd_tls_wrappermode: Bool = "no", Works;

@@ -19,19 +19,19 @@ params! { tls, "TLS";
     tls_append_default_CA: Bool = "no", Works;
 
     /// The OpenSSL configuration file.
-    tls_config_file: Text = "default", Planned("TLS behaves as with the default yet");
+    tls_config_file: Text = "default", Works;
 
     /// The section of that file for the mail system.
-    tls_config_name: Text = "", Planned("TLS behaves as with the default yet");
+    tls_config_name: Text = "", Works;
 
     /// How many random bytes a daemon gets from tlsmgr(8).
     tls_daemon_random_bytes: Int(min: 1) = "32", Accepted("OpenSSL seeds its random numbers from the kernel");
 
     /// Digests for TLSA records, strongest first.
-    tls_dane_digests: Text(min: 1, form: List) = "sha512 sha256", Planned("only the TLS levels none, may and encrypt are built yet");
+    tls_dane_digests: Text(min: 1, form: List) = "sha512 sha256", Works;
 
     /// OpenSSL's workarounds for peers with bugs that are turned off.
-    tls_disable_workarounds: Text = "", Planned("TLS behaves as with the default yet");
+    tls_disable_workarounds: Text = "", Works;
 
     /// The elliptic curves that are offered, in order.
     tls_eecdh_auto_curves: Text(form: List) = EecdhAutoCurves, Works;
@@ -46,7 +46,7 @@ params! { tls, "TLS";
     tls_export_cipherlist: Text(form: CipherList) = "", Accepted("OpenSSL has no export and low grade ciphers any more");
 
     /// Whether closing TLS does not wait for the peer.
-    tls_fast_shutdown_enable: Bool = "yes", Planned("TLS behaves as with the default yet");
+    tls_fast_shutdown_enable: Bool = "yes", Planned("smtpd honours it; the SMTP client behaves as with the default yet");
 
     /// The finite-field Diffie-Hellman groups that are offered, in order.
     tls_ffdhe_auto_groups: Text(form: List) = FfdheAutoGroups, Works;
@@ -85,22 +85,22 @@ params! { tls, "TLS";
     tls_required_enable: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
 
     /// Tables with key and certificate files for each name that clients ask for.
-    tls_server_sni_maps: Text(form: Tables) = "", Planned("server name indication is not built yet");
+    tls_server_sni_maps: Text(form: Tables) = "", Works;
 
     /// The cipher that protects session tickets; empty for no tickets.
-    tls_session_ticket_cipher: Text = "aes-256-cbc", Planned("TLS session resumption and SNI are not built yet");
+    tls_session_ticket_cipher: Text = "aes-256-cbc", Works;
 
     /// OpenSSL options that are turned on.
     tls_ssl_options: Text = "", Works;
 
     /// How many TLS transcripts are written in `anvil_rate_time_unit`; 0 or less for no limit.
-    tls_trace_rate_limit: Int = "1", Planned("client rates are not counted yet");
+    tls_trace_rate_limit: Int = "1", Works;
 
     /// Whether certificates for servers only are good for clients too.
-    tls_trust_server_ccerts: Bool = "no", Planned("TLS behaves as with the default yet");
+    tls_trust_server_ccerts: Bool = "no", Works;
 
     /// Whether `*` in a certificate stands for more than one label.
-    tls_wildcard_matches_multiple_labels: Bool = "yes", Planned("TLS behaves as with the default yet");
+    tls_wildcard_matches_multiple_labels: Bool = "yes", Accepted("a * in a certificate stands for one label, as for Postfix since it leaves matching to OpenSSL");
 
     /// The service that keeps TLS sessions and randomness.
     tlsmgr_service_name: Text(min: 1, form: Service) = "tlsmgr", Accepted("TLS sessions are kept in the process that makes them; no tlsmgr process is asked");

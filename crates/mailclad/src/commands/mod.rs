@@ -1,6 +1,7 @@
 //! The commands, one file each, and the list of their names. Those with Postfix's names take Postfix's options and give
 //! Postfix's exit statuses.
 
+mod audit;
 mod check;
 mod getopt;
 mod postalias;
@@ -63,6 +64,7 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "postsuper", about: "delete, hold, release and requeue messages", run: postsuper::run },
     Command { name: "postcat", about: "show a message of the queue", run: postcat::run },
     Command { name: "postlog", about: "write a line to the mail log", run: postlog::run },
+    Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
     Command {
         name: "compat",

@@ -91,6 +91,7 @@ fn answer(
         Question::Data(pending) => pending.answer(Verdict::Accept),
         Question::Vrfy(pending) => pending.answer(Verdict::Accept),
         Question::StartTls(pending) => pending.answer(Verdict::Accept),
+        Question::Unknown(pending) => pending.answer(Verdict::Accept),
         Question::Etrn(pending) => pending.answer(Verdict::Refuse(reply::ETRN_UNABLE)),
         Question::Auth(pending) => pending.answer(AuthVerdict::Refuse(reply::AUTH_OFF)),
     }

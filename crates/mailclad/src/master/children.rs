@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ORDER;
+use super::key_files::KeyFiles;
 use super::listeners::Listeners;
 
 /// Which roles talk with each other. The first of a pair begins the conversation more often; both may.
@@ -45,6 +46,7 @@ pub(super) struct Children {
     next_generation: u64,
     deaths: UnboundedReceiver<(Role, u64, String)>,
     report: UnboundedSender<(Role, u64, String)>,
+    key_files: KeyFiles,
 }
 
 impl Children {
@@ -59,6 +61,7 @@ impl Children {
             next_generation: 0,
             deaths,
             report,
+            key_files: KeyFiles::default(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Children {
         for role in ORDER {
             let running = self.spawn(role)?;
             self.running.insert(role, running);
+            self.ask_for_key_files(role).await?;
         }
         for (one, other) in LINKS {
             self.connect(one, other).await?;
@@ -172,6 +176,7 @@ impl Children {
     async fn start_one(&mut self, role: Role, listeners: &Listeners) -> Result<(), String> {
         let running = self.spawn(role)?;
         self.running.insert(role, running);
+        self.ask_for_key_files(role).await?;
         for (one, other) in links_of(role) {
             self.connect(one, other).await?;
         }
@@ -248,18 +253,51 @@ impl Children {
         Ok(())
     }
 
+    /// A new process names the files that it wants to have watched before it has heard a byte from anybody else, and never again:
+    /// whoever takes it over later can not have other files opened.
+    async fn ask_for_key_files(&mut self, role: Role) -> Result<(), String> {
+        if role == Role::Receive {
+            match self.call(role, Request::KeyFiles, Vec::new()).await? {
+                Reply::KeyFiles(paths) => self.key_files = KeyFiles::new(paths),
+                _ => return Err(format!("role {} does not say which files it reads", role.name())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over the key files that have changed. Call it every [`super::key_files::POLL`].
+    pub(super) async fn renew_key_files(&mut self) {
+        let changed = self.key_files.poll();
+        let mut left = changed.len();
+        for (path, file) in changed {
+            left -= 1;
+            let request = Request::KeyFile { path, more: left > 0 };
+            let descriptors = file.into_iter().map(OwnedFd::from).collect();
+            if let Err(why) = self.ask(Role::Receive, request, descriptors).await {
+                // A process that is gone reads all files when it starts again.
+                maillog::warning!(self.log, "renewed TLS files: {why}");
+                return;
+            }
+        }
+    }
+
     async fn begin(&self, role: Role) -> Result<(), String> {
         self.ask(role, Request::Begin, Vec::new()).await
     }
 
     async fn ask(&self, role: Role, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+        self.call(role, request, descriptors).await.map(drop)
+    }
+
+    /// As [`Children::ask`], for an answer that says something.
+    async fn call(&self, role: Role, request: Request, descriptors: Vec<OwnedFd>) -> Result<Reply, String> {
         let Some(running) = self.running.get(&role) else {
             return Err(format!("role {} is not there", role.name()));
         };
         let call = running.control.call(request, descriptors);
         match tokio::time::timeout(START_PATIENCE, call).await {
             Ok(Ok((Reply::Failed(why), _))) => Err(format!("role {}: {why}", role.name())),
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok((reply, _))) => Ok(reply),
             Ok(Err(error)) => Err(format!("role {}: {error}; see its lines in the log", role.name())),
             Err(_elapsed) => Err(format!("role {} does not answer", role.name())),
         }

@@ -2,6 +2,7 @@
 //! listening sockets; hears no network byte.
 
 mod children;
+mod key_files;
 mod listeners;
 mod lock;
 
@@ -65,7 +66,12 @@ fn open(config_directory: &Path) -> Result<(Configuration, Log), String> {
 async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String> {
     let settings = configuration.settings("master").map_err(|errors| errors.to_string())?;
     let paths = Paths::new(settings.get(params::queue_directory));
-    paths.create(&role::owner(&settings)?).map_err(|error| error.to_string())?;
+    let owner = role::owner(&settings)?;
+    paths.create(&owner).map_err(|error| error.to_string())?;
+    if let Err(error) = Paths::create_data_directory(settings.get(params::data_directory), &owner) {
+        // Nothing there is needed to carry mail.
+        maillog::warning!(log, "{error}");
+    }
     let _lock = Lock::take(&paths.pid_file())?;
     report(&configuration, log);
     // Before anybody serves, so that no client meets a service that will not stay.
@@ -81,6 +87,8 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
         configuration.directory().display()
     );
     notify("READY=1");
+    let mut polls = tokio::time::interval(key_files::POLL);
+    polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let patience = loop {
         tokio::select! {
             Some(()) = signals.terminate.recv() => {
@@ -102,6 +110,7 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
                 notify("READY=1");
             }
             role = children.died() => children.restart(role, &listeners).await,
+            _ = polls.tick() => children.renew_key_files().await,
         }
     };
     notify("STOPPING=1");

@@ -83,7 +83,21 @@ impl Site {
         self
     }
 
+    /// As `start`, for a port that greets nobody: waits for the connection only.
+    pub fn start_unheard(mut self) -> Site {
+        self.launch();
+        let port = self.port;
+        let ready = wait_for(|| TcpStream::connect(("127.0.0.1", port)).ok());
+        assert!(ready.is_some(), "the system does not answer:\n{}", self.log());
+        self
+    }
+
     pub fn restart(&mut self) {
+        self.launch();
+        self.wait_for_greeting();
+    }
+
+    fn launch(&mut self) {
         let child = Command::new(env!("CARGO_BIN_EXE_mailclad"))
             .args(["postfix", "-c"])
             .arg(self.dir.path())
@@ -92,6 +106,9 @@ impl Site {
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    fn wait_for_greeting(&self) {
         let port = self.port;
         let ready = wait_for(|| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -200,8 +217,20 @@ pub fn master_cf(port: u16, wrapper_port: u16) -> String {
     )
 }
 
+/// A port that nobody listens on. From below the range that the system takes for outgoing connections: one of those could
+/// otherwise have it when the server comes to bind it.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + (std::process::id().wrapping_mul(131) + step) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port as u16)).is_ok() {
+            return port as u16;
+        }
+    }
 }
 
 /// Asks until there is an answer, or patience ends. There is no event to wait for across processes.
@@ -228,9 +257,15 @@ impl<T: Read + Write> Duplex for T {}
 
 impl Client {
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Client::through(port, "")
+    }
+
+    /// Behind a proxy that says this before the client's own words.
+    pub fn through(port: u16, proxy: &str) -> Client {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        stream.write_all(proxy.as_bytes()).unwrap();
         let mut client = Client { stream: Some(BufReader::new(Box::new(stream))) };
         client.expect("220");
         client

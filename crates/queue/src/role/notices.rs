@@ -70,6 +70,7 @@ impl QueueRole {
                     now,
                     retry_until: (kind == Kind::Delay)
                         .then(|| self.limits.backoff.retry_until(about.arrival)),
+                    smtputf8_enable: self.limits.smtputf8_enable,
                     postmaster,
                 }
                 .content();

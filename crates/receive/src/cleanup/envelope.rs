@@ -41,8 +41,17 @@ impl From<ExpansionError> for EnvelopeError {
 
 impl EnvelopeRules {
     /// The sender as others shall see it.
-    pub(crate) async fn sender(&self, routing: &Routing, sender: &Address) -> Result<Address, Failed> {
-        routing.canonicalize(Place::EnvelopeSender, &routing.rewrite(Context::Local, sender)).await
+    pub(crate) async fn sender(
+        &self,
+        routing: &Routing,
+        sender: &Address,
+        mappings: bool,
+    ) -> Result<Address, Failed> {
+        let standard = routing.rewrite(Context::Local, sender);
+        match mappings {
+            true => routing.canonicalize(Place::EnvelopeSender, &standard).await,
+            false => Ok(standard),
+        }
     }
 
     /// The whole envelope as the queue gets it.
@@ -51,9 +60,11 @@ impl EnvelopeRules {
         routing: &Routing,
         envelope: &Envelope,
         effects: &[Effect],
+        mappings: bool,
     ) -> Result<Envelope, EnvelopeError> {
-        let sender = self.sender(routing, &envelope.sender).await?;
-        let mut collected = Collected { rules: self, routing, seen: HashSet::new(), recipients: Vec::new() };
+        let sender = self.sender(routing, &envelope.sender, mappings).await?;
+        let mut collected =
+            Collected { rules: self, mappings, routing, seen: HashSet::new(), recipients: Vec::new() };
         let redirect = effects.iter().rev().find_map(|effect| match effect {
             Effect::Redirect(address) => Some(address),
             _ => None,
@@ -72,8 +83,12 @@ impl EnvelopeRules {
                 Effect::Bcc(address) => Some(address.clone()),
                 _ => None,
             });
-            let copies = copies.chain(routing.always_bcc().await?).chain(routing.sender_bcc(&sender).await?);
-            for copy in copies.collect::<Vec<_>>() {
+            let mut copies: Vec<Address> = copies.collect();
+            if mappings {
+                copies.extend(routing.always_bcc().await?);
+                copies.extend(routing.sender_bcc(&sender).await?);
+            }
+            for copy in copies {
                 collected.add(&Recipient { notify: never(), ..Recipient::new(copy) }).await?;
             }
         }
@@ -94,6 +109,7 @@ fn never() -> Notify {
 
 struct Collected<'a> {
     rules: &'a EnvelopeRules,
+    mappings: bool,
     routing: &'a Routing,
     seen: HashSet<String>,
     recipients: Vec<Recipient>,
@@ -102,6 +118,9 @@ struct Collected<'a> {
 impl Collected<'_> {
     async fn add(&mut self, recipient: &Recipient) -> Result<(), EnvelopeError> {
         let standard = self.routing.rewrite(Context::Local, &recipient.address);
+        if !self.mappings {
+            return self.take(recipient, standard);
+        }
         let canonical = self.routing.canonicalize(Place::EnvelopeRecipient, &standard).await?;
         // recipient_bcc_maps see the recipient as it is before virtual aliases.
         let copy = self.routing.recipient_bcc(&canonical).await?;
@@ -114,14 +133,19 @@ impl Collected<'_> {
 
     async fn expand(&mut self, recipient: &Recipient, canonical: &Address) -> Result<(), EnvelopeError> {
         for address in self.routing.expand_virtual(canonical).await? {
-            let original = match self.rules.original_recipient {
-                true => recipient.original.clone(),
-                false => address.clone(),
-            };
-            let found = Recipient { address, original, ..recipient.clone() };
-            if self.is_new(&found) {
-                self.recipients.push(found);
-            }
+            self.take(recipient, address)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, recipient: &Recipient, address: Address) -> Result<(), EnvelopeError> {
+        let original = match self.rules.original_recipient {
+            true => recipient.original.clone(),
+            false => address.clone(),
+        };
+        let found = Recipient { address, original, ..recipient.clone() };
+        if self.is_new(&found) {
+            self.recipients.push(found);
         }
         Ok(())
     }

@@ -1,20 +1,27 @@
 //! The header of a message on its way in, field by field (cleanup(8)): fields are dropped, cut, rewritten and counted,
-//! missing ones added. What follows the header passes untouched and is not looked at.
+//! looked up in header_checks(5), missing ones added. What follows the header is left to `body.rs`.
 //!
-//! At most one field is held in memory, and no more of it than `header_size_limit`. MIME structure is not looked at;
-//! header_checks(5) are not built yet.
+//! At most one field is held in memory, and no more of it than `header_size_limit`.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mail::mime::{Class, Structure};
 use mail::{Address, QueueId, date, header};
+use maillog::Log;
 use memchr::memchr;
 use route::header_address::AddressList;
 use route::{Context, Failed, Place, Routing};
 
+use super::body::push_line;
+use super::checks::{Checking, Checks, Subject, Verdict};
+use super::services::Overrides;
+
 /// The settings of the header's treatment.
 pub(crate) struct HeaderRules {
     pub(crate) routing: Arc<Routing>,
+    pub(crate) log: Log,
+    pub(crate) checks: Checks,
     /// `myhostname`.
     pub(crate) hostname: String,
     /// `message_drop_headers`.
@@ -47,6 +54,10 @@ pub(crate) struct HeaderPass {
     skipping: bool,
     first_line: bool,
     in_header: bool,
+    /// False with `no_address_mappings`: addresses are brought into standard form and no further.
+    mappings: bool,
+    /// Reads along for the MIME headers behind this one, when tables want to see them.
+    structure: Option<Structure>,
     hops: usize,
     seen: Seen,
     message_id: Option<String>,
@@ -76,8 +87,12 @@ pub(crate) struct Missing<'a> {
 
 impl HeaderPass {
     /// Begins a message. `context` says whether it is our own clients' mail.
-    pub(crate) fn new(rules: Arc<HeaderRules>, context: Context) -> HeaderPass {
+    pub(crate) fn new(rules: Arc<HeaderRules>, context: Context, overrides: &Overrides) -> HeaderPass {
+        let checks = &rules.checks;
+        let reads_along = overrides.checks && checks.mime_input && checks.looks_behind_the_header();
         HeaderPass {
+            structure: reads_along.then(|| Structure::new(checks.mime_limits)),
+            mappings: overrides.mappings,
             rules,
             context,
             line: Vec::new(),
@@ -111,11 +126,17 @@ impl HeaderPass {
         self.in_header
     }
 
-    /// Takes all of `input`, and appends to `out` what is ready.
+    /// What has read the structure of the message so far; once, behind the header.
+    pub(crate) fn take_structure(&mut self) -> Option<Structure> {
+        self.structure.take()
+    }
+
+    /// Takes the header from `input`, and appends to `out` what is ready of it. What follows the header stays in `input`.
     pub(crate) async fn pass(
         &mut self,
         input: &mut Vec<u8>,
         out: &mut Vec<u8>,
+        checking: &mut Checking,
         missing: &Missing<'_>,
     ) -> Result<(), Failed> {
         let mut rest = &input[..];
@@ -125,36 +146,46 @@ impl HeaderPass {
             rest = &rest[piece.len()..];
             self.add_piece(piece);
             if end.is_some() {
-                self.end_line(out, missing).await?;
+                self.end_line(out, checking, missing).await?;
             } else if self.line.len() > self.rules.size_limit {
                 // A line without end: a field is cut, anything else is the body's.
                 match self.is_field_line() {
                     true => self.skipping = true,
-                    false => self.end_header(out, missing).await?,
+                    false => self.end_header(out, checking, missing).await?,
                 }
             }
         }
-        if !rest.is_empty() {
-            match out.is_empty() && rest.len() == input.len() {
-                true => std::mem::swap(input, out),
-                false => out.extend_from_slice(rest),
-            }
+        let taken = input.len() - rest.len();
+        if taken == input.len() {
+            input.clear();
+        } else if taken > 0 {
+            input.drain(..taken);
         }
-        input.clear();
+        // The line that showed that the header was over.
+        if !self.in_header && !self.line.is_empty() {
+            self.line.append(input);
+            std::mem::swap(&mut self.line, input);
+        }
         Ok(())
     }
 
     /// The message is complete, perhaps without ever having left its header.
-    pub(crate) async fn finish(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
+    pub(crate) async fn finish(
+        &mut self,
+        out: &mut Vec<u8>,
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
         if !self.in_header {
             return Ok(());
         }
         if !self.line.is_empty() {
             self.line.push(b'\n');
-            self.end_line(out, missing).await?;
+            self.end_line(out, checking, missing).await?;
+            out.append(&mut self.line);
         }
         if self.in_header {
-            self.end_field(out).await?;
+            self.end_field(out, checking, missing).await?;
             self.in_header = false;
             self.add_missing(out, missing);
         }
@@ -177,7 +208,12 @@ impl HeaderPass {
         }
     }
 
-    async fn end_line(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
+    async fn end_line(
+        &mut self,
+        out: &mut Vec<u8>,
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
         self.skipping = false;
         if std::mem::take(&mut self.first_line) && is_mailbox_line(&self.line) {
             // An mbox separator that came along (RFC 4155): kept where it does no harm.
@@ -186,10 +222,10 @@ impl HeaderPass {
             return Ok(());
         }
         if !self.is_field_line() {
-            return self.end_header(out, missing).await;
+            return self.end_header(out, checking, missing).await;
         }
         if !self.line.starts_with(b" ") && !self.line.starts_with(b"\t") {
-            self.end_field(out).await?;
+            self.end_field(out, checking, missing).await?;
         }
         if self.field.len() < self.rules.size_limit {
             self.field.append(&mut self.line);
@@ -207,20 +243,46 @@ impl HeaderPass {
         }
     }
 
-    /// The line in hand is the empty line, or text that belongs to no header: then Postfix adds the empty line.
-    async fn end_header(&mut self, out: &mut Vec<u8>, missing: &Missing<'_>) -> Result<(), Failed> {
-        self.end_field(out).await?;
+    /// The line in hand is the empty line, or text that belongs to no header: then Postfix adds the empty line, and the text is
+    /// left for the body.
+    async fn end_header(
+        &mut self,
+        out: &mut Vec<u8>,
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
+        self.end_field(out, checking, missing).await?;
         self.in_header = false;
         self.add_missing(out, missing);
-        if self.line != b"\n" {
-            out.push(b'\n');
+        out.push(b'\n');
+        if let Some(structure) = &mut self.structure {
+            structure.feed(b"\n", &mut |_| {});
         }
-        out.append(&mut self.line);
+        if self.line == b"\n" {
+            self.line.clear();
+        }
         Ok(())
     }
 
-    async fn end_field(&mut self, out: &mut Vec<u8>) -> Result<(), Failed> {
-        let raw = std::mem::take(&mut self.field);
+    async fn end_field(
+        &mut self,
+        out: &mut Vec<u8>,
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
+        let mut raw = std::mem::take(&mut self.field);
+        if raw.is_empty() {
+            return Ok(());
+        }
+        if let Some(structure) = &mut self.structure {
+            structure.feed(&raw, &mut |_| {});
+        }
+        match self.look(&raw, checking, missing).await? {
+            Verdict::Keep => {}
+            Verdict::Drop => return Ok(()),
+            Verdict::Replace(text) => raw = format!("{text}\n").into_bytes(),
+            Verdict::Prepend(text) => push_line(out, &text),
+        }
         let Some((field, _)) = header::next_field(&raw) else { return Ok(()) };
         let name = String::from_utf8_lossy(field.name()).into_owned();
         if self.rules.drop.iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
@@ -244,6 +306,20 @@ impl HeaderPass {
             out.push(b'\n');
         }
         Ok(())
+    }
+
+    /// header_checks and mime_header_checks, for one field.
+    async fn look(
+        &self,
+        raw: &[u8],
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<Verdict, Failed> {
+        let Some((field, _)) = header::next_field(raw) else { return Ok(Verdict::Keep) };
+        let maps = self.rules.checks.for_field(Class::Primary, &String::from_utf8_lossy(field.name()));
+        let text = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let message = (&self.rules.log, missing.id, missing.sender);
+        checking.look(maps, Subject::Header, text, message).await
     }
 
     fn note(&mut self, name: &str, value: &[u8]) {
@@ -276,7 +352,10 @@ impl HeaderPass {
         let mut changed = false;
         for (index, address) in list.addresses().iter().enumerate() {
             let standard = routing.rewrite(self.context, address);
-            let canonical = routing.canonicalize(place, &standard).await?;
+            let canonical = match self.mappings {
+                true => routing.canonicalize(place, &standard).await?,
+                false => standard,
+            };
             if canonical != *address {
                 list.replace(index, &canonical);
                 changed = true;

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use config::{HostFacts, MainCf, Settings};
 use tables::Tables;
 
+use super::super::checks::About;
 use super::*;
 
 fn rules(main_cf: &str) -> HeaderRules {
@@ -16,6 +17,8 @@ fn rules(main_cf: &str) -> HeaderRules {
     let routing = Routing::new(&settings, &Tables::silent(), &HostFacts::default());
     HeaderRules {
         routing: Arc::new(routing),
+        log: Log::new(Arc::new(maillog::Sink::discard()), "postfix", "cleanup"),
+        checks: Checks::open(&settings, &Tables::silent()),
         hostname: "mx.example.test".into(),
         drop: vec!["bcc".into(), "Return-Path".into()],
         size_limit: 100,
@@ -30,16 +33,25 @@ fn rules(main_cf: &str) -> HeaderRules {
 
 /// Passes a message in pieces of `piece` bytes.
 async fn passed(rules: HeaderRules, context: Context, message: &[u8], piece: usize) -> (String, HeaderPass) {
-    let mut pass = HeaderPass::new(Arc::new(rules), context);
+    let mut pass = {
+        let overrides =
+            Overrides { checks: true, mappings: true, milters: true, content_filter: String::new() };
+        HeaderPass::new(Arc::new(rules), context, &overrides)
+    };
     let id = QueueId::parse("ABCDEF12").unwrap();
     let sender = Address::internal("user@example.test").unwrap();
     let arrival = UNIX_EPOCH + Duration::from_secs(1_795_365_467);
     let missing = Missing { id: &id, sender: &sender, full_name: Some("A. User"), arrival };
+    let mut checking =
+        Checking::new(About { origin: "local".into(), recipient: None, protocol: None, helo: None }, true);
     let mut out = Vec::new();
     for piece in message.chunks(piece) {
-        pass.pass(&mut piece.to_vec(), &mut out, &missing).await.unwrap();
+        let mut input = piece.to_vec();
+        pass.pass(&mut input, &mut out, &mut checking, &missing).await.unwrap();
+        // The body.
+        out.append(&mut input);
     }
-    pass.finish(&mut out, &missing).await.unwrap();
+    pass.finish(&mut out, &mut checking, &missing).await.unwrap();
     (String::from_utf8(out).unwrap(), pass)
 }
 

@@ -3,24 +3,31 @@
 //! [`Intake`] takes the content of one message in pieces of any size and keeps the message at the end. After a trouble
 //! it goes on taking and throws away, so that a client hears of it where SMTP allows: behind the end of data.
 
+mod body;
+pub(crate) mod checks;
 pub(crate) mod envelope;
 pub(crate) mod header;
+mod milters;
 pub(crate) mod received;
+pub(crate) mod services;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use access::Effect;
 use link::message::NewMessage;
-use mail::{Address, Detail, Envelope, Message, Origin, QueueId, Reply};
+use mail::{Address, Detail, Envelope, Message, Origin, QueueId, Reply, Status};
 use maillog::Log;
 use route::{Context, Failed, Routing};
 
 use crate::content::Content;
+use crate::milter::{Filtering, Milters};
 use crate::queue_link::{NotKept, QueueLink};
+use body::BodyPass;
+use checks::{About, Checking};
 use envelope::{EnvelopeError, EnvelopeRules};
 use header::{HeaderPass, HeaderRules, Missing};
-use received::Received;
+use services::Overrides;
 
 /// The settings and tables of cleanup for one service.
 pub(crate) struct Cleanup {
@@ -28,7 +35,10 @@ pub(crate) struct Cleanup {
     pub(crate) routing: Arc<Routing>,
     pub(crate) header: Arc<HeaderRules>,
     pub(crate) envelope: EnvelopeRules,
-    pub(crate) received: Received,
+    /// `message_size_limit` in bytes; 0 is no limit.
+    pub(crate) size_limit: u64,
+    /// `non_smtpd_milters`.
+    pub(crate) milters: Milters,
 }
 
 /// One message on its way in.
@@ -40,6 +50,10 @@ pub(crate) struct Intake {
     sender: Address,
     full_name: Option<String>,
     header: HeaderPass,
+    /// When tables look at what comes behind the header.
+    body: Option<BodyPass>,
+    checking: Checking,
+    overrides: Overrides,
     raw: Vec<u8>,
     content: Content,
     trouble: Option<Trouble>,
@@ -61,6 +75,9 @@ pub(crate) struct Beginning {
     pub(crate) context: Context,
     /// The Received: header, and those of PREPEND actions before it; with line ends.
     pub(crate) first_lines: String,
+    /// For the log lines of header and body checks.
+    pub(crate) about: About,
+    pub(crate) overrides: Overrides,
     /// A DISCARD action was taken: the content is heard and thrown away.
     pub(crate) discard: bool,
 }
@@ -78,6 +95,17 @@ pub(crate) enum Trouble {
     Expansion,
     /// `hopcount_limit` Received: headers.
     TooManyHops,
+    /// A REJECT action of header or body checks.
+    Rejected {
+        /// Class 4 or 5.
+        status: Status,
+        /// The reason.
+        text: String,
+    },
+    /// A Milter's reply.
+    Milter(Reply),
+    /// Too big after a Milter's change.
+    TooBig,
 }
 
 impl Trouble {
@@ -89,6 +117,12 @@ impl Trouble {
             Trouble::Table => (451, Detail(3, 0), "Error: queue file write error"),
             Trouble::Expansion => (451, Detail(6, 0), "Error: alias expansion error"),
             Trouble::TooManyHops => (554, Detail(4, 0), "Error: too many hops"),
+            Trouble::TooBig => (552, Detail(3, 4), "Error: message file too big"),
+            Trouble::Milter(reply) => return reply.clone(),
+            Trouble::Rejected { status, text } => {
+                let code = if status.class == 4 { 451 } else { 550 };
+                return Reply::new(code, status.detail, text.clone());
+            }
         };
         Reply::new(code, detail, text)
     }
@@ -117,9 +151,10 @@ impl Cleanup {
 impl Intake {
     /// Begins a message.
     pub(crate) async fn begin(cleanup: Arc<Cleanup>, queue: Arc<QueueLink>, beginning: Beginning) -> Intake {
-        let Beginning { id, arrival, sender, full_name, context, first_lines, discard } = beginning;
+        let Beginning { id, arrival, sender, full_name, context, first_lines, about, discard, overrides } =
+            beginning;
         let mut trouble = None;
-        let sender = match cleanup.envelope.sender(&cleanup.routing, &sender).await {
+        let sender = match cleanup.envelope.sender(&cleanup.routing, &sender, overrides.mappings).await {
             Ok(sender) => sender,
             Err(Failed { reason }) => {
                 trouble = Some(cleanup.table_failed(&id, &reason));
@@ -128,10 +163,13 @@ impl Intake {
         };
         let mut content = Content::new(id.clone(), Arc::clone(&queue));
         content.buffer().extend_from_slice(first_lines.as_bytes());
-        let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context);
+        let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
         header.count_own_received();
         Intake {
             header,
+            body: None,
+            checking: Checking::new(about, overrides.checks),
+            overrides,
             raw: Vec::new(),
             cleanup,
             queue,
@@ -163,13 +201,48 @@ impl Intake {
             full_name: self.full_name.as_deref(),
             arrival: self.arrival,
         };
-        if let Err(failed) = self.header.pass(&mut self.raw, self.content.buffer(), &missing).await {
+        let out = self.content.buffer();
+        let passed = self.header.pass(&mut self.raw, out, &mut self.checking, &missing).await;
+        if let Err(failed) = passed {
             self.trouble = Some(self.cleanup.table_failed(&self.id, &failed.reason));
         }
         if was_open && !self.header.is_open() {
             self.log_message_id();
+            if self.overrides.checks && self.cleanup.header.checks.looks_behind_the_header() {
+                self.body = Some(BodyPass::new(self.header.take_structure()));
+            }
         }
+        if !self.header.is_open() {
+            self.pass_body().await;
+        }
+        self.take_verdicts();
         self.settle().await;
+    }
+
+    /// What comes behind the header: through the tables that want to see it, or else untouched.
+    async fn pass_body(&mut self) {
+        let out = self.content.buffer();
+        let Some(body) = &mut self.body else {
+            match out.is_empty() {
+                true => std::mem::swap(&mut self.raw, out),
+                false => out.extend_from_slice(&self.raw),
+            }
+            self.raw.clear();
+            return;
+        };
+        let message = (&self.cleanup.log, &self.id, &self.sender);
+        let checks = &self.cleanup.header.checks;
+        if let Err(failed) = body.pass(&mut self.raw, out, checks, &mut self.checking, message).await {
+            self.trouble = Some(self.cleanup.table_failed(&self.id, &failed.reason));
+        }
+    }
+
+    /// What header and body checks said of the message as a whole takes effect at once: the rest of it is not kept.
+    fn take_verdicts(&mut self) {
+        if let Some(trouble) = self.checking.rejected.take() {
+            self.trouble.get_or_insert(trouble);
+        }
+        self.discard |= self.checking.effects.contains(&Effect::Discard);
     }
 
     async fn settle(&mut self) {
@@ -190,22 +263,38 @@ impl Intake {
         envelope: &Envelope,
         origin: Origin,
         effects: &[Effect],
+        milters: Option<&mut Filtering>,
     ) -> Result<(), Trouble> {
         let cleanup = Arc::clone(&self.cleanup);
         if self.discard || effects.contains(&Effect::Discard) {
             return Ok(());
         }
         if self.trouble.is_none() {
-            self.finish_header().await;
+            self.finish_content().await;
         }
         if let Some(trouble) = self.trouble {
             return Err(trouble);
         }
+        if self.discard {
+            return Ok(());
+        }
+        let mut effects = [effects, &self.checking.effects].concat();
         if self.header.too_many_hops() {
             maillog::warning!(cleanup.log, "{}: message rejected: hopcount exceeded", self.id);
             return Err(Trouble::TooManyHops);
         }
-        let envelope = match cleanup.envelope.clean(&cleanup.routing, envelope, effects).await {
+        let mut envelope = envelope.clone();
+        if let Some(milters) = milters {
+            effects.extend(self.show_to(milters, &mut envelope).await?);
+        }
+        if effects.contains(&Effect::Discard) {
+            return Ok(());
+        }
+        let envelope = match cleanup
+            .envelope
+            .clean(&cleanup.routing, &envelope, &effects, self.overrides.mappings)
+            .await
+        {
             Ok(envelope) => envelope,
             Err(EnvelopeError::Table(why)) => return Err(cleanup.table_failed(&self.id, &why)),
             Err(EnvelopeError::Expansion(why)) => {
@@ -218,6 +307,8 @@ impl Intake {
             Effect::Filter(destination) => Some(destination.clone()),
             _ => None,
         });
+        let filter =
+            filter.or_else(|| Some(self.overrides.content_filter.clone()).filter(|text| !text.is_empty()));
         let message = Message {
             id: self.id.clone(),
             envelope,
@@ -237,7 +328,7 @@ impl Intake {
         }
     }
 
-    async fn finish_header(&mut self) {
+    async fn finish_content(&mut self) {
         let was_open = self.header.is_open();
         let missing = Missing {
             id: &self.id,
@@ -245,11 +336,19 @@ impl Intake {
             full_name: self.full_name.as_deref(),
             arrival: self.arrival,
         };
-        if let Err(failed) = self.header.finish(self.content.buffer(), &missing).await {
-            self.trouble = Some(self.cleanup.table_failed(&self.id, &failed.reason));
-        } else if was_open {
-            self.log_message_id();
+        let out = self.content.buffer();
+        let mut finished = self.header.finish(out, &mut self.checking, &missing).await;
+        if let (Ok(()), Some(body)) = (&finished, &mut self.body) {
+            let message = (&self.cleanup.log, &self.id, &self.sender);
+            let checks = &self.cleanup.header.checks;
+            finished = body.finish(out, checks, &mut self.checking, message).await;
         }
+        match finished {
+            Err(failed) => self.trouble = Some(self.cleanup.table_failed(&self.id, &failed.reason)),
+            Ok(()) if was_open => self.log_message_id(),
+            Ok(()) => {}
+        }
+        self.take_verdicts();
         self.settle().await;
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use config::{Settings, params};
 use mail::{ClientFacts, Envelope, QueueId, date};
 
 /// What the settings say about it.
@@ -20,12 +21,22 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// For mail of a network client, whose envelope is as the client gave it.
+    /// From the settings of the service that receives.
+    pub(crate) fn read(settings: &Settings) -> Received {
+        Received {
+            hostname: settings.get(params::myhostname).to_owned(),
+            mail_name: settings.get(params::mail_name).to_owned(),
+            tls: settings.get(params::smtpd_tls_received_header),
+            sasl: settings.get(params::smtpd_sasl_authenticated_header),
+        }
+    }
+
+    /// For mail of a network client, whose envelope is as the client gave it. Mail that is not queued here has no id.
     pub(crate) fn of_client(
         &self,
         client: &ClientFacts,
         envelope: &Envelope,
-        id: &QueueId,
+        id: Option<&QueueId>,
         now: SystemTime,
     ) -> String {
         let mut out = String::from("Received: from ");
@@ -48,7 +59,10 @@ impl Received {
         }
         let Received { hostname, mail_name, .. } = self;
         let protocol = client.protocol(envelope.smtputf8);
-        let _ = write!(out, "\tby {hostname} ({mail_name}) with {protocol} id {id}");
+        let _ = write!(out, "\tby {hostname} ({mail_name}) with {protocol}");
+        if let Some(id) = id {
+            let _ = write!(out, " id {id}");
+        }
         let date = date::rfc5322(now);
         // Other recipients are nobody's business.
         let _ = match &envelope.recipients[..] {
@@ -100,14 +114,14 @@ mod tests {
         let two = Envelope { recipients: vec![recipient("a@x.test"), recipient("b@x.test")], ..one.clone() };
         let now = SystemTime::UNIX_EPOCH;
         assert_eq!(
-            without_date(received.of_client(&client, &one, &id, now)),
+            without_date(received.of_client(&client, &one, Some(&id), now)),
             "Received: from client.test (unknown [192.0.2.1])\n\
              \tby mx.example.test (Postfix) with ESMTP id ABCDEF12\n\tfor <\"a b\"@x.test>"
         );
         client.address = Some("2001:db8::1".parse().unwrap());
         client.name = "client.test".into();
         assert_eq!(
-            without_date(received.of_client(&client, &two, &id, now)),
+            without_date(received.of_client(&client, &two, Some(&id), now)),
             "Received: from client.test (client.test [IPv6:2001:db8::1])\n\
              \tby mx.example.test (Postfix) with ESMTP id ABCDEF12;\n"
         );

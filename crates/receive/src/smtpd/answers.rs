@@ -1,21 +1,26 @@
 //! What a session asks, answered: access control, limits, room, and the message's way into the queue.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use access::{Asked, Decision, Effect, Note};
 use link::message::FlushWhat;
 use link::{Reply as LinkReply, Request};
-use mail::{Detail, Envelope, Origin, Reply};
+use mail::{Detail, Envelope, Origin, QueueId, Reply};
 use route::Context;
 use smtp::server::{
-    AuthVerdict, Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Pending, Question, RcptTo, Step,
+    Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Pending, Question, RcptTo, Session, Step,
     Verdict, reply,
 };
 
 use super::connection::Connection;
 use super::{Driver, InHand};
 use crate::anvil::Event;
+use crate::cleanup::checks::About;
 use crate::cleanup::{Beginning, Intake};
+
+/// Messages that were begun in this process.
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 impl Driver<'_> {
     /// Answers one question.
@@ -30,17 +35,55 @@ impl Driver<'_> {
             Question::Vrfy(question) => {
                 let asked = Asked {
                     recipient: Some(&question.about.address),
-                    ..Asked::of(question.session().client())
+                    ..self.asked(question.session(), "VRFY")
                 };
                 let decision = self.service.access.rcpt(&asked).await;
                 self.log_decision("VRFY", &asked, &decision);
-                question.answer(verdict(decision.refusal))
+                let standing = self.milters_standing(question.session(), "VRFY");
+                question.answer(verdict(decision.refusal.or(standing)))
             }
             Question::Etrn(question) => self.etrn(question).await,
-            Question::StartTls(question) => question.answer(Verdict::Accept),
-            // Never asked while no mechanism is offered.
-            Question::Auth(question) => question.answer(AuthVerdict::Refuse(reply::AUTH_OFF)),
+            Question::StartTls(question) => {
+                let refusal = match self.may_begin_tls("STARTTLS") {
+                    true => self.milters_at_starttls(question.session()),
+                    false => Some(Reply::new(
+                        454,
+                        Detail(7, 0),
+                        format!("Error: too many new TLS sessions from {}", self.name),
+                    )),
+                };
+                question.answer(verdict(refusal))
+            }
+            Question::Unknown(question) => {
+                let refusal = self.milters_at_unknown(question.session(), &question.about.line).await;
+                question.answer(verdict(refusal))
+            }
+            Question::Auth(question) => self.authenticate(question).await,
         }
+    }
+
+    /// What is known at a stage.
+    fn asked<'a>(&'a self, session: &'a Session, stage: &'a str) -> Asked<'a> {
+        let transaction = session.transaction();
+        let envelope = transaction.map(|transaction| &transaction.envelope);
+        Asked {
+            sender: envelope.map(|envelope| &envelope.sender),
+            recipient_count: envelope.map_or(0, |envelope| envelope.recipients.len()),
+            size: transaction.and_then(|transaction| transaction.size),
+            sasl_sender: transaction.and_then(|transaction| transaction.auth.as_deref()),
+            queue_id: self.mail.as_ref().and_then(|mail| mail.id.as_ref()).map(QueueId::as_str),
+            instance: &self.instance,
+            stage,
+            pipelined: session.has_pipelined(),
+            ..Asked::of(session.client())
+        }
+    }
+
+    /// The same for all questions about one message, and for no others.
+    fn new_instance(&self) -> String {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let session = INSTANCES.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}.{:x}.{:x}.0", std::process::id(), since.as_secs(), session)
     }
 
     async fn connect(&mut self, mut question: Pending<Connect>, connection: &mut Connection) -> Step {
@@ -55,22 +98,32 @@ impl Driver<'_> {
                 return question.give_up(Reply::new(421, Detail(7, 0), text));
             }
         }
-        let asked = Asked::of(question.session().client());
+        let asked = self.asked(question.session(), "CONNECT");
         let decision = self.service.access.connect(&asked).await;
         self.log_decision("CONNECT", &asked, &decision);
         // Who talks before the greeting is seen now.
         connection.read_now(question.input());
-        question.answer(verdict(decision.refusal))
+        let verdict = match decision.refusal {
+            Some(refusal) => Verdict::Refuse(refusal),
+            None => self.milters_at_connect(question.session().client()).await,
+        };
+        question.answer(verdict)
     }
 
     async fn helo(&mut self, question: Pending<Helo>) -> Step {
         let mut client = question.session().client().clone();
         client.helo = Some(question.about.name.clone());
         client.esmtp |= question.about.esmtp;
-        let asked = Asked::of(&client);
+        let stage = if question.about.esmtp { "EHLO" } else { "HELO" };
+        let asked = Asked { client: &client, ..self.asked(question.session(), stage) };
         let decision = self.service.access.helo(&asked).await;
-        self.log_decision(if question.about.esmtp { "EHLO" } else { "HELO" }, &asked, &decision);
-        question.answer(verdict(decision.refusal))
+        self.log_decision(stage, &asked, &decision);
+        let Helo { raw, esmtp, .. } = &question.about;
+        let verdict = match decision.refusal {
+            Some(refusal) => Verdict::Refuse(refusal),
+            None => self.milters_at_helo(&client, raw, *esmtp).await,
+        };
+        question.answer(verdict)
     }
 
     async fn mail_from(&mut self, question: Pending<MailFrom>) -> Step {
@@ -87,14 +140,23 @@ impl Driver<'_> {
             let refusal = Reply::new(452, Detail(3, 1), "Insufficient system storage");
             return question.answer(Verdict::Refuse(refusal));
         }
+        self.instance = self.new_instance();
+        let transaction = &question.about.transaction;
         let asked = Asked {
-            sender: Some(&question.about.transaction.envelope.sender),
-            ..Asked::of(question.session().client())
+            sender: Some(&transaction.envelope.sender),
+            size: transaction.size,
+            sasl_sender: transaction.auth.as_deref(),
+            ..self.asked(question.session(), "MAIL")
         };
         let decision = self.service.access.mail(&asked).await;
         self.log_decision("MAIL", &asked, &decision);
         self.mail = Some(InHand { effects: decision.effects, ..InHand::default() });
-        question.answer(verdict(decision.refusal))
+        self.proxy_hears_later(&question.about);
+        let refusal = match decision.refusal {
+            Some(refusal) => Some(refusal),
+            None => self.milters_at_mail(question.session(), &question.about).await,
+        };
+        question.answer(verdict(refusal))
     }
 
     async fn rcpt_to(&mut self, question: Pending<RcptTo>) -> Step {
@@ -103,11 +165,8 @@ impl Driver<'_> {
             return question.answer(Verdict::Refuse(Reply::new(450, Detail(7, 1), text)));
         }
         let session = question.session();
-        let asked = Asked {
-            sender: session.transaction().map(|transaction| &transaction.envelope.sender),
-            recipient: Some(&question.about.recipient.address),
-            ..Asked::of(session.client())
-        };
+        let asked =
+            Asked { recipient: Some(&question.about.recipient.address), ..self.asked(session, "RCPT") };
         let Decision { refusal, effects, mut notes } = self.service.access.rcpt(&asked).await;
         // Said once for the whole message.
         let known = self.mail.as_ref().map_or(&[][..], |mail| &mail.effects);
@@ -117,25 +176,36 @@ impl Driver<'_> {
             _ => true,
         });
         self.log_decision("RCPT", &asked, &Decision { notes, ..Decision::default() });
-        if refusal.is_none() {
-            self.name_message(session.client());
+        let mut refusal = self.milters_at_rcpt(session, &question.about, refusal).await;
+        if let (None, Some(proxy)) = (&refusal, &self.service.proxy_filter) {
+            refusal = self.proxy_rcpt(proxy, session, &question.about).await;
+        } else if refusal.is_none() {
+            let sender = session.transaction().and_then(|transaction| transaction.auth.as_deref());
+            self.name_message(session.client(), sender);
         }
         self.add_effects(effects);
         question.answer(verdict(refusal))
     }
 
     /// The message gets its id with the first recipient.
-    fn name_message(&mut self, client: &mail::ClientFacts) {
+    fn name_message(&mut self, client: &mail::ClientFacts, sender: Option<&str>) {
         let mail = self.mail.get_or_insert_default();
         if mail.id.is_some() {
             return;
         }
         let id = self.receive.next_id();
         let sasl = match &client.sasl {
-            Some(sasl) => format!(", sasl_method={}, sasl_username={}", sasl.method, sasl.username),
+            Some(sasl) => {
+                let sender = sender.map(|sender| format!(", sasl_sender={sender}"));
+                let sender = sender.unwrap_or_default();
+                format!(", sasl_method={}, sasl_username={}{sender}", sasl.method, sasl.username)
+            }
             None => String::new(),
         };
         maillog::info!(self.log, "{id}: client={}{sasl}", self.name);
+        if let Some(milters) = &mut self.milters {
+            milters.name_message(&id);
+        }
         mail.id = Some(id);
     }
 
@@ -151,16 +221,22 @@ impl Driver<'_> {
 
     async fn data(&mut self, question: Pending<Data>) -> Step {
         let session = question.session();
-        let asked = Asked {
-            sender: session.transaction().map(|transaction| &transaction.envelope.sender),
-            ..Asked::of(session.client())
-        };
+        let asked = self.asked(session, "DATA");
         let Decision { refusal, effects, notes } = self.service.access.data(&asked).await;
         self.log_decision("DATA", &asked, &Decision { notes, ..Decision::default() });
+        let refusal = match refusal {
+            Some(refusal) => Some(refusal),
+            None => self.milters_at_data(session).await,
+        };
         if refusal.is_some() {
             return question.answer(verdict(refusal));
         }
         self.add_effects(effects);
+        if self.service.proxy_filter.is_some() {
+            let refusal = self.proxy_data(session).await;
+            return question.answer(verdict(refusal));
+        }
+        let asked = self.asked(session, "DATA");
         let (local, decision) = self.service.access.rewrites_headers_of(&asked).await;
         self.log_decision("DATA", &asked, &decision);
         let context = if local { Context::Local } else { Context::Remote };
@@ -175,14 +251,8 @@ impl Driver<'_> {
         let Some(mail) = self.mail.as_mut() else { return };
         let Some(id) = mail.id.clone() else { return };
         let arrival = SystemTime::now();
-        let mut first_lines = String::new();
-        for effect in &mail.effects {
-            if let Effect::Prepend(header) = effect {
-                first_lines.push_str(header);
-                first_lines.push('\n');
-            }
-        }
-        first_lines.push_str(&cleanup.received.of_client(client, envelope, &id, arrival));
+        let mut first_lines = prepended(&mail.effects);
+        first_lines.push_str(&self.service.received.of_client(client, envelope, Some(&id), arrival));
         let beginning = Beginning {
             id,
             arrival,
@@ -190,6 +260,13 @@ impl Driver<'_> {
             full_name: None,
             context,
             first_lines,
+            overrides: self.service.overrides.clone(),
+            about: About {
+                origin: client.name_address(),
+                recipient: envelope.recipients.last().map(|recipient| recipient.address.to_string()),
+                protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
+                helo: client.helo.clone(),
+            },
             discard: mail.effects.contains(&Effect::Discard),
         };
         let intake = Intake::begin(cleanup.clone(), self.receive.queue.clone(), beginning).await;
@@ -198,10 +275,7 @@ impl Driver<'_> {
 
     async fn end_of_data(&mut self, question: Pending<EndOfData>) -> Step {
         let session = question.session();
-        let asked = Asked {
-            sender: session.transaction().map(|transaction| &transaction.envelope.sender),
-            ..Asked::of(session.client())
-        };
+        let asked = self.asked(session, "END-OF-MESSAGE");
         let Decision { refusal, effects, notes } = self.service.access.end_of_data(&asked).await;
         let decision = Decision { notes, ..Decision::default() };
         self.log_decision("END-OF-MESSAGE", &asked, &decision);
@@ -210,9 +284,11 @@ impl Driver<'_> {
         }
         self.add_effects(effects);
         let commit = match (self.mail.take(), session.transaction()) {
-            (Some(InHand { id: Some(id), effects, intake: Some(intake) }), Some(transaction)) => {
+            (Some(InHand { proxy: Some(proxy), .. }), _) => self.proxy_end(*proxy, session).await,
+            (Some(InHand { id: Some(id), effects, intake: Some(intake), .. }), Some(transaction)) => {
                 let origin = Origin::Client(Box::new(session.client().clone()));
-                match intake.keep(&transaction.envelope, origin, &effects).await {
+                match intake.keep(&transaction.envelope, origin, &effects, self.milters.as_deref_mut()).await
+                {
                     Ok(()) => Commit::Queued(id.to_string()),
                     Err(trouble) => Commit::Refuse(trouble.reply()),
                 }
@@ -225,10 +301,11 @@ impl Driver<'_> {
 
     async fn etrn(&mut self, question: Pending<Etrn>) -> Step {
         let domain = question.about.domain.clone();
-        let asked = Asked { etrn_domain: Some(&domain), ..Asked::of(question.session().client()) };
+        let asked = Asked { etrn_domain: Some(&domain), ..self.asked(question.session(), "ETRN") };
         let decision = self.service.access.etrn(&asked).await;
         self.log_decision("ETRN", &asked, &decision);
-        if let Some(reply) = decision.refusal {
+        let standing = self.milters_standing(question.session(), "ETRN");
+        if let Some(reply) = decision.refusal.or(standing) {
             return question.answer(Verdict::Refuse(reply));
         }
         match self.service.flushes(&domain).await {
@@ -251,7 +328,7 @@ impl Driver<'_> {
 
     // ---- limits per client
 
-    fn exceeds_rate(&self, event: Event, limit: u32, what: &str) -> bool {
+    pub(super) fn exceeds_rate(&self, event: Event, limit: u32, what: &str) -> bool {
         if !self.limited || limit == 0 {
             return false;
         }
@@ -271,6 +348,15 @@ impl Driver<'_> {
         );
         true
     }
+}
+
+/// The headers of PREPEND actions, with line ends.
+pub(super) fn prepended(effects: &[Effect]) -> String {
+    let headers = effects.iter().filter_map(|effect| match effect {
+        Effect::Prepend(header) => Some(format!("{header}\n")),
+        _ => None,
+    });
+    headers.collect()
 }
 
 fn verdict(refusal: Option<Reply>) -> Verdict {

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 const FAREWELL: (Duration, usize) = (Duration::from_secs(1), 256 * 1024);
 
 /// What a TLS stream can do.
-pub(crate) trait Secured: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Secured for T {}
+pub(crate) trait Secured: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Secured for T {}
 
 /// One connection.
 pub(crate) enum Connection {
@@ -85,6 +85,15 @@ impl Connection {
 
     /// Says good-bye: TLS's own way first, then TCP's. Input that the client has under way is read and thrown away.
     pub(crate) async fn close(self) {
+        self.close_within(None).await;
+    }
+
+    /// As [`Connection::close`], waiting longer for the client's side of TLS's farewell.
+    pub(crate) async fn close_within(self, slow: Option<Duration>) {
+        let limit = match self {
+            Connection::Secured(_) => slow.unwrap_or(FAREWELL.0),
+            Connection::Plain(_) | Connection::Gone => FAREWELL.0,
+        };
         let farewell = async {
             match self {
                 Connection::Plain(mut stream) => {
@@ -99,7 +108,7 @@ impl Connection {
             }
         };
         // A client that does not listen any more misses nothing.
-        let _ = timeout(FAREWELL.0, farewell).await;
+        let _ = timeout(limit, farewell).await;
     }
 }
 

@@ -1,9 +1,14 @@
 //! TLS at the server: STARTTLS and wrapper mode, what the log says of each, and what is demanded of client certificates.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use mail::{Detail, Reply, TlsFacts};
-use smtp::server::{End, Step, Upgrade};
+use maillog::Log;
+use smtp::server::{End, Next, Step, Upgrade};
+use tls::journal::{Gravity, Journal};
+use tls::log_level::LogLevels;
+use tls::server::Server;
 use tokio::net::TcpStream;
 
 use super::Driver;
@@ -22,20 +27,31 @@ impl Driver<'_> {
             return Err(upgrade.failed());
         }
         let secured = match std::mem::replace(connection, Connection::Gone) {
-            Connection::Plain(stream) => self.shake_hands(stream).await,
+            Connection::Plain(stream) => self.shake_hands(stream, &upgrade.client().name).await,
             Connection::Secured(_) | Connection::Gone => None,
         };
         let Some((stream, facts)) = secured else { return Err(upgrade.failed()) };
         *connection = Connection::Secured(stream);
-        Ok(match self.refusal_of(&facts) {
+        if let Some(reply) = self.ccert_refusal(&facts) {
+            // STARTTLS itself went well; what the certificate lacks is another matter.
+            return Ok(match upgrade.secured(facts) {
+                Step { next: Next::Read(session), .. } => session.give_up(reply),
+                step => step,
+            });
+        }
+        Ok(match self.rate_refusal(&facts) {
             Some(reply) => upgrade.secured_and_refused(facts, reply),
             None => upgrade.secured(facts),
         })
     }
 
     /// The handshake that comes before everything else. `None` ends the connection without a word.
-    pub(super) async fn wrapper(&mut self, stream: TcpStream) -> Option<(Box<dyn Secured>, TlsFacts)> {
-        if self.service.tls.is_none() {
+    pub(super) async fn wrapper(
+        &mut self,
+        stream: TcpStream,
+        client: &str,
+    ) -> Option<(Box<dyn Secured>, TlsFacts)> {
+        if !self.service.tls.as_ref().is_some_and(|server| server.is_available()) {
             maillog::warning!(
                 self.log,
                 "Wrapper-mode request dropped from {} for service {}. TLS context initialization failed. For details \
@@ -45,53 +61,57 @@ impl Driver<'_> {
             );
             return None;
         }
-        let secured = self.shake_hands(stream).await;
+        if !self.may_begin_tls("TLS service") {
+            return None;
+        }
+        let secured = self.shake_hands(stream, client).await;
         if secured.is_none() {
             maillog::info!(self.log, "NOQUEUE: lost connection after CONNECT from {}", self.name);
         }
         secured
     }
 
-    async fn shake_hands(&mut self, stream: TcpStream) -> Option<(Box<dyn Secured>, TlsFacts)> {
+    async fn shake_hands(&mut self, stream: TcpStream, client: &str) -> Option<(Box<dyn Secured>, TlsFacts)> {
         let server = self.service.tls.as_ref()?;
-        match server.accept(stream).await {
-            Ok((stream, facts)) => {
-                if server.log_level() >= 2
-                    && let Some(reason) = &facts.untrusted_reason
-                {
-                    maillog::info!(self.log, "certificate verification failed for {}: {reason}", self.name);
-                }
-                if server.log_level() >= 1 {
-                    let (trust, summary) = (facts.trust, facts.summary());
-                    maillog::info!(
-                        self.log,
-                        "{trust} TLS connection established from {}: {summary}",
-                        self.name
-                    );
-                }
-                Some((Box::new(stream), facts))
-            }
-            Err(failure) => {
-                maillog::info!(self.log, "SSL_accept error from {}: {}", self.name, failure.cause);
-                for line in &failure.library {
-                    maillog::warning!(self.log, "{line}");
-                }
-                // The library's words help few; this line says what they mean.
-                if let Some(meaning) = failure.meaning {
-                    maillog::info!(self.log, "TLS handshake with {} failed: {meaning}", self.name);
-                }
-                None
-            }
-        }
+        let levels = self.service.tls_log.level_for(client, self.address, &self.log).await;
+        shake_hands(server, levels, stream, &self.name, &self.log).await
     }
 
-    /// smtpd_tls_req_ccert and the limit of new TLS sessions: what a client hears inside TLS in place of anything else.
-    pub(super) fn refusal_of(&mut self, facts: &TlsFacts) -> Option<Reply> {
-        let service = self.service;
-        if let Some(why) = service.tls.as_ref().and_then(|server| server.ccert_refusal(facts)) {
-            maillog::info!(self.log, "NOQUEUE: abort: TLS from {}: {why}", self.name);
-            return Some(Reply::new(421, Detail(7, 1), format!("{} Error: {why}", service.hostname)));
+    /// Before the handshake: a client that began too many TLS sessions already gets no other. True when it may go on.
+    pub(super) fn may_begin_tls(&self, refusing: &str) -> bool {
+        let limit = self.service.limits.new_tls_rate;
+        if !self.limited || limit == 0 {
+            return true;
         }
+        let anvil = &self.receive.prepared.anvil;
+        let may = anvil.so_far(self.service.line, self.address, Event::NewTls, Instant::now()) <= limit;
+        if !may {
+            maillog::warning!(
+                self.log,
+                "Refusing {refusing} request from {} for service {}",
+                self.name,
+                self.service.name
+            );
+        }
+        may
+    }
+
+    /// What a client hears inside TLS in place of anything else; `None` when nothing is wrong.
+    pub(super) fn refusal_of(&mut self, facts: &TlsFacts) -> Option<Reply> {
+        self.ccert_refusal(facts).or_else(|| self.rate_refusal(facts))
+    }
+
+    /// smtpd_tls_req_ccert.
+    fn ccert_refusal(&mut self, facts: &TlsFacts) -> Option<Reply> {
+        let service = self.service;
+        let why = service.tls.as_ref()?.ccert_refusal(facts)?;
+        maillog::info!(self.log, "NOQUEUE: abort: TLS from {}: {why}", self.name);
+        Some(Reply::new(421, Detail(7, 1), format!("{} Error: {why}", service.hostname)))
+    }
+
+    /// smtpd_client_new_tls_session_rate_limit.
+    fn rate_refusal(&mut self, facts: &TlsFacts) -> Option<Reply> {
+        let service = self.service;
         let limit = service.limits.new_tls_rate;
         if facts.resumed || !self.limited || limit == 0 {
             return None;
@@ -109,5 +129,35 @@ impl Driver<'_> {
         );
         let text = format!("{} Error: too many new TLS sessions from {}", service.hostname, self.name);
         Some(Reply::new(421, Detail(7, 0), text))
+    }
+}
+
+/// The server's part of a handshake; what there is to say of it goes to the log.
+pub(crate) async fn shake_hands(
+    server: &Server,
+    levels: LogLevels,
+    stream: TcpStream,
+    name: &str,
+    log: &Log,
+) -> Option<(Box<dyn Secured>, TlsFacts)> {
+    let sink = log.clone();
+    let write = move |gravity, line: &str| match gravity {
+        Gravity::Info => maillog::info!(sink, "{line}"),
+        Gravity::Warning => maillog::warning!(sink, "{line}"),
+    };
+    match server.accept(stream, Journal::new(name.to_owned(), levels, Arc::new(write))).await {
+        Ok((stream, facts)) => Some((Box::new(stream), facts)),
+        Err(failure) if failure.is_told() => None,
+        Err(failure) => {
+            maillog::info!(log, "SSL_accept error from {}: {}", name, failure.cause);
+            for line in &failure.library {
+                maillog::warning!(log, "{line}");
+            }
+            // The library's words help few; this line says what they mean.
+            if let Some(meaning) = failure.meaning {
+                maillog::info!(log, "TLS handshake with {} failed: {meaning}", name);
+            }
+            None
+        }
     }
 }

@@ -3,9 +3,13 @@
 //! It moves bytes, waits, and writes the log; `answers.rs` decides what a session asks, `handshake.rs` turns TLS on.
 
 mod answers;
-mod connection;
-mod handshake;
+pub(crate) mod connection;
+pub(crate) mod handshake;
+mod milters;
 mod peer_name;
+mod proxied;
+pub(crate) mod proxy_filter;
+pub(crate) mod sasl;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,20 +18,55 @@ use std::time::Instant;
 use access::{Asked, Decision, Effect, Note};
 use mail::{Address, ClientFacts, Detail, QueueId, Reply};
 use maillog::Log;
-use smtp::server::{BodyPhase, End, Next, Notice, Question, Session, Step};
+use smtp::server::{BodyPhase, End, Next, Notice, Options, Question, Session, Step, reply};
 use tokio::net::TcpStream;
 
 use crate::cleanup::Intake;
+use crate::milter::Filtering;
+use crate::postscreen::endpoint;
 use crate::serve::{Receive, drained};
 use crate::service::Service;
 use connection::{Connection, NoInput};
+use proxy_filter::ProxyFilter;
 
-/// Hears one client, from `connect from` to `disconnect from`.
-pub(crate) async fn hear(receive: &Receive, service: &Arc<Service>, stream: TcpStream, peer: SocketAddr) {
+/// Hears a client that was just accepted, or that a proxy before us speaks for (smtpd_upstream_proxy_protocol).
+pub(crate) async fn hear_accepted(
+    receive: &Receive,
+    service: &Arc<Service>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) {
+    if service.proxy.is_none() {
+        let server = stream.local_addr().ok();
+        return hear(receive, service, stream, peer, server).await;
+    }
+    match endpoint::ends(&mut stream, service.proxy).await {
+        Ok(ends) => hear(receive, service, stream, ends.client, Some(ends.server)).await,
+        Err(why) => {
+            maillog::warning!(service.log.session(), "{why}");
+            let text = format!("{} Server local error", service.hostname);
+            let mut output = Vec::new();
+            Reply::new(421, Detail(3, 0), text).write_to(&mut output);
+            let mut connection = Connection::Plain(stream);
+            // The proxy may be gone.
+            let _ = connection.write(&mut output, service.timeout).await;
+            connection.close().await;
+        }
+    }
+}
+
+/// Hears one client, from `connect from` to `disconnect from`. `server` is the address that it connected to.
+pub(crate) async fn hear(
+    receive: &Receive,
+    service: &Arc<Service>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    server: Option<SocketAddr>,
+) {
     // Replies are small and the client waits for each.
     let _ = stream.set_nodelay(true);
     let address = peer.ip().to_canonical();
-    let server = stream.local_addr().ok().map(|local| (local.ip().to_canonical(), local.port()));
+    let server = server.map(|local| (local.ip().to_canonical(), local.port()));
     let mut client = ClientFacts::new(Some(address), peer.port(), server);
     let log = service.log.session();
     if service.peername_lookup {
@@ -47,6 +86,9 @@ pub(crate) async fn hear(receive: &Receive, service: &Arc<Service>, stream: TcpS
         log: log.clone(),
         output: Vec::new(),
         mail: None,
+        milters: None,
+        exchange: None,
+        instance: String::new(),
     };
     // Sessions wait most of the time: what they need only at work does not belong into each task.
     let (name, tally) = Box::pin(driver.run(stream, client)).await;
@@ -70,6 +112,12 @@ struct Driver<'a> {
     output: Vec<u8>,
     /// The mail transaction in progress.
     mail: Option<InHand>,
+    /// `None`: this client has none.
+    milters: Option<Box<Filtering>>,
+    /// The AUTH exchange in progress.
+    exchange: Option<sasl::Exchange>,
+    /// What policy services know the message by.
+    instance: String,
 }
 
 /// What the transaction has outside the session.
@@ -79,18 +127,43 @@ struct InHand {
     id: Option<QueueId>,
     effects: Vec<Effect>,
     intake: Option<Box<Intake>>,
+    /// The MAIL command, for a filter before the queue.
+    mail_line: String,
+    /// The filter's part of the transaction.
+    proxy: Option<Box<ProxyFilter>>,
+    /// The log names the client.
+    is_told: bool,
 }
 
 impl Driver<'_> {
     /// The whole session; gives `NAME[ADDR]` and the command counts.
     async fn run(mut self, stream: TcpStream, mut client: ClientFacts) -> (String, String) {
-        let options = self.service.options_for(&client.name, self.address).await;
+        let mut options = self.service.options_for(&client.name, self.address).await;
         let mut refusal = None;
+        match self.service.discards_for(self.address).await {
+            Ok(None) => {}
+            Ok(Some(discard)) => options = Arc::new(Options { discard, ..(*options).clone() }),
+            Err(why) => {
+                maillog::warning!(self.log, "{why}");
+                refusal = Some(reply::local_data_error(&self.service.hostname));
+            }
+        }
+        if let Some(sasl) = &self.service.sasl {
+            match sasl.offer(&client.name, self.address).await {
+                Ok(auth) => options = Arc::new(Options { auth: Some(auth), ..(*options).clone() }),
+                Err(why) => {
+                    // Who came to log in would take a session without AUTH for a refusal for good.
+                    maillog::warning!(self.log, "{why}");
+                    maillog::warning!(self.log, "no SASL authentication mechanisms");
+                    refusal = Some(reply::local_data_error(&self.service.hostname));
+                }
+            }
+        }
         let mut connection = match self.service.wrapper {
             false => Connection::Plain(stream),
-            true => match self.wrapper(stream).await {
+            true => match self.wrapper(stream, &client.name).await {
                 Some((secured, facts)) => {
-                    refusal = self.refusal_of(&facts);
+                    refusal = refusal.or(self.refusal_of(&facts));
                     client.tls = Some(facts);
                     Connection::Secured(secured)
                 }
@@ -104,8 +177,11 @@ impl Driver<'_> {
             (_, step) => step,
         };
         let end = self.converse(step, &mut connection).await;
+        if let Some(milters) = self.milters.take() {
+            milters.quit().await;
+        }
         let _ = connection.write(&mut self.output, self.service.timeout).await;
-        connection.close().await;
+        connection.close_within(self.service.slow_shutdown).await;
         if let Some(what) = end.abnormal() {
             maillog::info!(self.log, "{}: {what} from {}", self.id(), self.name);
         }
@@ -146,6 +222,10 @@ impl Driver<'_> {
     async fn next_command(&mut self, mut session: Session, connection: &mut Connection) -> Result<Step, End> {
         if session.transaction().is_none() {
             self.mail = None;
+            self.milters_abort().await;
+        }
+        if !session.is_authenticating() {
+            self.exchange = None;
         }
         if session.needs_input() {
             if connection.write(&mut self.output, self.service.timeout).await.is_err() {
@@ -183,6 +263,12 @@ impl Driver<'_> {
                 Err(NoInput::Lost) => return Err(phase.lost()),
             }
         }
+        if let Some(proxy) = self.mail.as_mut().and_then(|mail| mail.proxy.as_mut()) {
+            let mut piece = Vec::new();
+            let step = phase.decode(&mut piece);
+            proxy.content(&piece).await;
+            return Ok(step);
+        }
         let Some(intake) = self.mail.as_mut().and_then(|mail| mail.intake.as_mut()) else {
             // Content that was refused beforehand.
             return Ok(phase.decode(&mut Vec::new()));
@@ -216,6 +302,7 @@ impl Driver<'_> {
     fn log_decision(&self, stage: &str, asked: &Asked<'_>, decision: &Decision) {
         for note in &decision.notes {
             match note {
+                Note::Info(text) => maillog::info!(self.log, "{text}"),
                 Note::Warning(text) => maillog::warning!(self.log, "{text}"),
                 Note::Action { word, text } => {
                     let facts = facts_of(asked);

@@ -214,7 +214,12 @@ fn fake_queue(
             match incoming.request {
                 _ if queue == Queue::IsFull => incoming.call.answer(Reply::NoSpace, Vec::new()),
                 Request::OpenBody { id } => {
-                    let file = std::fs::File::create_new(bodies.join(id.as_str())).unwrap();
+                    let file = std::fs::File::options()
+                        .create_new(true)
+                        .read(true)
+                        .write(true)
+                        .open(bodies.join(id.as_str()))
+                        .unwrap();
                     incoming.call.answer(Reply::BodyFile, vec![file.into()]);
                 }
                 Request::Append(new) => {

@@ -3,7 +3,10 @@
 
 mod accept;
 mod common;
+mod milters;
 mod pickup;
+mod proxy_filter;
 mod refused;
+mod scripted_milter;
 mod tls;
 mod wrong_input;

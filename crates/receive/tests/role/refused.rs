@@ -62,7 +62,7 @@ fn actions_reach_the_message() {
 #[test]
 fn what_is_not_built_or_not_known_is_never_a_permit() {
     for (restriction, line) in [
-        ("reject_rbl_client rbl.test", "the restriction reject_rbl_client is not built yet"),
+        ("reject_unverified_sender", "the restriction reject_unverified_sender is not built yet"),
         ("no_such_thing", "unknown smtpd restriction: \"no_such_thing\""),
     ] {
         let main_cf = format!("smtpd_recipient_restrictions = {restriction}, permit");

@@ -5,6 +5,7 @@ use ::mail::Reply;
 use ::mail::client::SaslFacts;
 
 use super::command::Word;
+use super::notice::{Notice, printable};
 use super::options::{Auth, EhloKeyword, TlsOffer};
 use super::question::{Pending, Question};
 use super::session::{Effect, Session};
@@ -42,7 +43,15 @@ impl Session {
     pub(super) fn active_auth(&self) -> Option<&Auth> {
         let auth = self.options.auth.as_ref()?;
         let needs_tls = auth.tls_only || self.options.tls == TlsOffer::Required;
-        (!self.options.stand_alone && (self.client.tls.is_some() || !needs_tls)).then_some(auth)
+        let in_tls = self.client.tls.is_some();
+        let mechanisms = if in_tls { &auth.mechanisms_in_tls } else { &auth.mechanisms };
+        // Security options can leave nothing of what the SASL server has.
+        (!self.options.stand_alone && (in_tls || !needs_tls) && !mechanisms.is_empty()).then_some(auth)
+    }
+
+    /// Is an AUTH exchange going on?
+    pub fn is_authenticating(&self) -> bool {
+        self.exchange.is_some()
     }
 
     pub(super) fn auth(mut self, words: &[Word]) -> Step {
@@ -70,7 +79,8 @@ impl Session {
     /// A line inside the exchange.
     pub(super) fn auth_response(mut self, line: &str) -> Step {
         if line == "*" {
-            self.exchange = None;
+            let mechanism = self.exchange.take().unwrap_or_default();
+            self.notices.push(Notice::AuthAborted(printable(&mechanism, 100)));
             return self.say(reply::AUTH_ABORTED, Effect::Failed);
         }
         self.ask(AuthEvent::Response(line.to_owned()), Question::Auth)

@@ -50,7 +50,7 @@ pub use mail::{Transaction, XverpDelimiters};
 pub use notice::Notice;
 pub use options::{Auth, CommandList, EhloKeyword, EhloKeywords, Options, TlsOffer, Verp};
 pub use question::{
-    Connect, Data, Etrn, Helo, MailFrom, Pending, Question, RcptTo, StartTlsRequest, Verdict, Vrfy,
+    Connect, Data, Etrn, Helo, MailFrom, Pending, Question, RcptTo, StartTlsRequest, Unknown, Verdict, Vrfy,
 };
 pub use session::Session;
 pub use starttls::Upgrade;

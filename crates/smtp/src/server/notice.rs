@@ -40,6 +40,8 @@ pub enum Notice {
     BdatTooLarge,
     /// BDAT with so much more that the client is not listened to any more.
     TooMuchBdat,
+    /// The client gave up an AUTH exchange: its mechanism.
+    AuthAborted(String),
     /// Content passed `message_size_limit`.
     SizeLimitExceeded,
 }
@@ -79,6 +81,7 @@ impl Notice {
             Notice::TooMuchBdat => {
                 format!("{id}: too much BDAT content -- disabling further input from {client}")
             }
+            Notice::AuthAborted(mechanism) => format!("{client}: SASL {mechanism} authentication aborted"),
             Notice::SizeLimitExceeded => format!("{id}: queue file size limit exceeded"),
         }
     }
@@ -107,6 +110,18 @@ pub(super) fn escape(bytes: &[u8], max: usize) -> String {
     out
 }
 
+/// The input up to the word AUTH of a command line: what follows may be a password.
+pub(super) fn without_credentials(input: &[u8]) -> &[u8] {
+    let mut start = 0;
+    while let Some(line) = input.get(start..).filter(|rest| !rest.is_empty()) {
+        if line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH")) {
+            return &input[..start + 4];
+        }
+        start += memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
+    }
+    input
+}
+
 /// At most `max` characters, with everything that is not printable as `?`.
 pub(super) fn printable(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -115,6 +130,19 @@ pub(super) fn printable(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_left_out() {
+        for (input, expected) in [
+            (&b"AUTH PLAIN AG1l\r\nMAIL FROM:<a@b>\r\n"[..], &b"AUTH"[..]),
+            (b"NOOP\r\nauth login bWU=\r\n", b"NOOP\r\nauth"),
+            (b"MAIL FROM:<a@b> AUTH=<>\r\n", b"MAIL FROM:<a@b> AUTH=<>\r\n"),
+            (b"AUT", b"AUT"),
+            (b"", b""),
+        ] {
+            assert_eq!(without_credentials(input), expected);
+        }
+    }
 
     #[test]
     fn escapes_are_those_of_c() {

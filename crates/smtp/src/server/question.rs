@@ -33,6 +33,8 @@ pub enum Question {
     StartTls(Pending<StartTlsRequest>),
     /// One move of an AUTH exchange.
     Auth(Pending<AuthEvent>),
+    /// A command that is none: answered `Accept`, it hears the usual 500.
+    Unknown(Pending<Unknown>),
 }
 
 /// A question that waits for its answer.
@@ -105,6 +107,13 @@ pub struct Etrn {
 /// See [`Question::StartTls`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartTlsRequest;
+
+/// See [`Question::Unknown`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The line, without its end.
+    pub line: String,
+}
 
 /// The answer to most questions.
 #[derive(Clone, Debug, PartialEq, Eq)]

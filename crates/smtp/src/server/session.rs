@@ -10,9 +10,9 @@ use memchr::memchr;
 use super::command::{Verb, Word, looks_like_header, words};
 use super::content::Chunking;
 use super::mail::Transaction;
-use super::notice::{Notice, escape, printable};
+use super::notice::{Notice, escape, printable, without_credentials};
 use super::options::{EhloKeyword, Options, TlsOffer};
-use super::question::{Connect, Pending, Question, Verdict};
+use super::question::{Connect, Pending, Question, Unknown, Verdict};
 use super::tally::{End, Reason, Stage, Tally};
 use super::{Next, Step, reply};
 use crate::decode::BareNewline;
@@ -95,6 +95,11 @@ impl Session {
         self.stage
     }
 
+    /// Did the client send commands before it was allowed to?
+    pub fn has_pipelined(&self) -> bool {
+        self.pipelining_reported
+    }
+
     /// Where input goes, with room for one read. Read only when [`Session::needs_input`] says so: that bounds it.
     pub fn input(&mut self) -> &mut BytesMut {
         self.input.reserve(READ_SIZE);
@@ -144,7 +149,7 @@ impl Session {
         }
         let line = match std::str::from_utf8(line) {
             Ok(line) => line.to_owned(),
-            Err(_) if self.options.smtputf8 => return self.refuse_malformed(reply::BAD_UTF8),
+            Err(_) if self.options.smtputf8 => return self.refuse_uncounted(reply::BAD_UTF8),
             Err(_) => String::from_utf8_lossy(line).into_owned(),
         };
         self.command(&line, more_waiting)
@@ -174,7 +179,9 @@ impl Session {
     }
 
     fn note_long_request(&mut self, limit: usize) {
-        let start = String::from_utf8_lossy(&self.input[..self.input.len().min(limit)]).into_owned();
+        // A response of AUTH can hold a password, of which not even the beginning belongs into a log.
+        let shown = if self.exchange.is_some() { 0 } else { self.input.len().min(limit) };
+        let start = String::from_utf8_lossy(&self.input[..shown]).into_owned();
         self.notices.push(Notice::LongRequest { limit, text: printable(&start, 30) });
     }
 
@@ -204,7 +211,7 @@ impl Session {
     /// The checks that come before every command.
     fn command(mut self, line: &str, more_waiting: bool) -> Step {
         let words = words(line);
-        let Some(first) = words.first() else { return self.refuse_malformed(reply::BAD_SYNTAX) };
+        let Some(first) = words.first() else { return self.refuse_uncounted(reply::BAD_SYNTAX) };
         let name = first.text.as_str();
         if self.options.noop_commands.contains(name) {
             let delay = self.delay();
@@ -219,8 +226,11 @@ impl Session {
                 self.notices.push(Notice::NonSmtpCommand(escape(line.as_bytes(), 100)));
                 return self.say_and_close(reply::GOODBYE, None);
             }
-            let reply = if self.access_denied { self.denial() } else { reply::NOT_RECOGNIZED };
-            return self.refuse_uncounted(reply);
+            if self.access_denied {
+                let reply = self.denial();
+                return self.refuse_uncounted(reply);
+            }
+            return self.ask(Unknown { line: line.to_owned() }, Question::Unknown);
         };
         if self.access_denied && verb != Verb::Quit {
             let reply = self.denial();
@@ -266,7 +276,8 @@ impl Session {
             return false;
         }
         self.pipelining_reported = true;
-        self.notices.push(Notice::ImproperPipelining { after, text: escape(&self.input, 100) });
+        self.notices
+            .push(Notice::ImproperPipelining { after, text: escape(without_credentials(&self.input), 100) });
         self.options.forbid_unauth_pipelining
     }
 
@@ -285,14 +296,7 @@ impl Session {
         self.content_bytes = 0;
     }
 
-    /// A line that is no command at all.
-    fn refuse_malformed(mut self, reply: Reply) -> Step {
-        self.stage = Stage::Unknown;
-        self.tally.attempt(None);
-        self.refuse_uncounted(reply)
-    }
-
-    /// An error before the command was looked at: no junk is counted.
+    /// An error before the command was looked at: no junk is counted. A line that is no command at all does not even count as an unknown one.
     fn refuse_uncounted(mut self, reply: Reply) -> Step {
         let delay = self.delay();
         self.errors += 1;
@@ -385,6 +389,17 @@ impl Session {
             stage: self.stage,
             bytes: self.content_bytes + self.input.len() as u64,
             tally: self.tally,
+        }
+    }
+}
+
+impl Pending<Unknown> {
+    /// Says that there is no such command, or what a filter says of it.
+    pub fn answer(self, verdict: Verdict) -> Step {
+        match verdict {
+            Verdict::Accept | Verdict::AcceptWith(_) => self.session.refuse_uncounted(reply::NOT_RECOGNIZED),
+            Verdict::Refuse(reply) => self.session.refuse_uncounted(reply),
+            Verdict::RefuseAndClose(reply) => self.session.say_and_close(reply, None),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The habits of the house that a machine can check. Each rule has a file; `ARCHITECTURE.md` is what some of them read.
 //!
 //! - `arrows.rs`: a crate uses what the table of rooms says, and nothing else.
+//! - `parameters.rs`: a parameter that is said to work is read somewhere.
 //! - `reach.rs`: every source file is part of some target.
 //! - `text.rs`: how a file begins, how long it is, and what does not stand in it.
 //! - `unsafe_code.rs`: unsafe code stands in the files that are named.
 //! - `source.rs`: Rust text without its comments and literals, for the rules to look at.
 
 mod arrows;
+mod parameters;
 mod reach;
 mod source;
 mod text;
@@ -50,6 +52,7 @@ pub(crate) fn findings(root: &Path) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     arrows::check(&files, &mut found);
+    parameters::check(&files, &mut found);
     reach::check(&files, &mut found);
     text::check(&files, &mut found);
     unsafe_code::check(&files, &mut found);

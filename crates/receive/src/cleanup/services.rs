@@ -1,0 +1,116 @@
+//! The cleanup services of master.cf. A service that receives mail names the one that its mail goes through
+//! (cleanup_service_name), and may ask it to leave something out (receive_override_options).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use config::master_cf::ServiceKind;
+use config::{Configuration, Settings, params};
+use maillog::Log;
+use route::Routing;
+
+use super::Cleanup;
+use super::checks::Checks;
+use super::envelope::EnvelopeRules;
+use super::header::HeaderRules;
+use crate::milter::Milters;
+use crate::service::tables;
+
+/// Those that were asked for, each opened once.
+#[derive(Default)]
+pub(crate) struct CleanupServices {
+    opened: Mutex<HashMap<String, Arc<Cleanup>>>,
+}
+
+/// What the service that receives a message has to say about its way through cleanup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Overrides {
+    /// False with `no_header_body_checks`.
+    pub(crate) checks: bool,
+    /// False with `no_address_mappings`: no canonical address, no virtual alias, no automatic BCC recipient.
+    pub(crate) mappings: bool,
+    /// False with `no_milters`.
+    pub(crate) milters: bool,
+    /// `content_filter`: `transport:destination`, or empty.
+    pub(crate) content_filter: String,
+}
+
+impl Overrides {
+    /// From the settings of the service that receives.
+    pub(crate) fn read(settings: &Settings) -> Overrides {
+        let words = config::list::split(settings.get(params::receive_override_options));
+        Overrides {
+            checks: !words.contains(&"no_header_body_checks"),
+            mappings: !words.contains(&"no_address_mappings"),
+            milters: !words.contains(&"no_milters"),
+            content_filter: settings.get(params::content_filter).to_owned(),
+        }
+    }
+}
+
+impl CleanupServices {
+    /// The service that the settings of one that receives name. The error is fatal for the latter: without the rewriting and
+    /// the checks that were asked for, mail is not taken.
+    pub(crate) fn for_settings(
+        &self,
+        configuration: &Configuration,
+        settings: &Settings,
+        log: &Log,
+    ) -> Result<Arc<Cleanup>, String> {
+        let name = settings.get(params::cleanup_service_name);
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cleanup) = opened.get(name) {
+            return Ok(Arc::clone(cleanup));
+        }
+        let entry = configuration.services().iter().find(|service| {
+            service.kind == ServiceKind::Unix && service.name == name && service.program == "cleanup"
+        });
+        let own = match entry {
+            Some(entry) => configuration.settings_of(entry).map_err(|errors| errors.to_string())?,
+            // A master.cf without the stock line: the parameters of main.cf.
+            None if name == "cleanup" => {
+                configuration.settings("cleanup").map_err(|errors| errors.to_string())?
+            }
+            None => {
+                return Err(format!(
+                    "cleanup_service_name = {name}: master.cf has no service of that name and type unix that runs cleanup"
+                ));
+            }
+        };
+        let cleanup = Arc::new(open(&own, configuration, log)?);
+        opened.insert(name.to_owned(), Arc::clone(&cleanup));
+        Ok(cleanup)
+    }
+}
+
+fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result<Cleanup, String> {
+    let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+    let log = log.service(settings.get(params::syslog_name), "cleanup");
+    let tables = tables(&log);
+    let routing = Arc::new(Routing::new(settings, &tables, configuration.host()));
+    let drop = config::list::split(settings.get(params::message_drop_headers));
+    Ok(Cleanup {
+        milters: Milters::of_others(settings)?,
+        header: Arc::new(HeaderRules {
+            routing: Arc::clone(&routing),
+            log: log.clone(),
+            checks: Checks::open(settings, &tables),
+            hostname: settings.get(params::myhostname).to_owned(),
+            drop: drop.into_iter().map(str::to_owned).collect(),
+            size_limit: size(settings.get(params::header_size_limit)),
+            token_limit: size(settings.get(params::header_address_token_limit)),
+            hop_limit: size(settings.get(params::hopcount_limit)),
+            always_add_missing: settings.get(params::always_add_missing_headers),
+            undisclosed: settings.get(params::undisclosed_recipients_header).to_owned(),
+            rewrite_remote: !settings.get(params::remote_header_rewrite_domain).is_empty(),
+            obsolete_from: settings.get(params::header_from_format) == "obsolete",
+        }),
+        envelope: EnvelopeRules {
+            duplicate_limit: size(settings.get(params::duplicate_filter_limit)),
+            original_recipient: settings.get(params::enable_original_recipient),
+        },
+        size_limit: settings.get(params::message_size_limit).unsigned_abs(),
+        routing,
+        log,
+    })
+}

@@ -1,0 +1,233 @@
+//! AUTH at the server (SASL_README, RFC 4954): which mechanisms a client is offered, and who it is.
+//!
+//! Passwords pass through here in base64 on their way to the SASL server, and are neither decoded nor logged.
+
+mod dovecot;
+mod mechanism;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use access::Endpoint;
+use config::{Settings, params};
+use mail::client::{ClientFacts, SaslFacts};
+use mail::{Detail, Reply};
+use smtp::server::{Auth, AuthEvent, AuthVerdict, Pending, Step};
+use tables::domain_search::ParentStyle;
+use tables::{MatchList, MatchStyle, Tables};
+
+use super::Driver;
+use crate::anvil::Event;
+pub(super) use dovecot::Exchange;
+use dovecot::{About, Answer, Dovecot};
+
+/// Authentication for one service.
+pub(crate) struct Sasl {
+    dovecot: Dovecot,
+    /// smtpd_sasl_service.
+    service: String,
+    /// smtpd_sasl_security_options.
+    options: String,
+    /// smtpd_sasl_tls_security_options.
+    tls_options: String,
+    /// smtpd_sasl_mechanism_filter.
+    filter: MatchList,
+    /// smtpd_sasl_exceptions_networks.
+    exceptions: MatchList,
+    /// smtpd_tls_auth_only.
+    tls_only: bool,
+    /// broken_sasl_auth_clients.
+    broken_clients: bool,
+    /// smtpd_sasl_response_limit.
+    response_limit: usize,
+}
+
+impl Sasl {
+    /// Reads the settings; `None` while smtpd_sasl_auth_enable is off, or asks for what is not there. The error is fatal for the
+    /// service.
+    pub(crate) fn open(settings: &Settings, tables: &Tables) -> Result<Option<Sasl>, String> {
+        if !settings.get(params::smtpd_sasl_auth_enable) {
+            return Ok(None);
+        }
+        let kind = settings.get(params::smtpd_sasl_type);
+        if kind != "dovecot" {
+            // Whoever logged in before can not now; who only delivers is not to suffer for it.
+            tables.warn(&format!(
+                "smtpd_sasl_type = {kind} is not supported, so nobody can log in: AUTH is not offered; set smtpd_sasl_type = dovecot, \
+                 and smtpd_sasl_path to the socket of Dovecot's auth service (private/auth, or inet:host:port)"
+            ));
+            return Ok(None);
+        }
+        let path = settings.get(params::smtpd_sasl_path);
+        let queue_directory = Path::new(settings.get(params::queue_directory));
+        let endpoint = match path.starts_with("inet:") || path.starts_with("unix:") {
+            true => Endpoint::parse(path, queue_directory),
+            false => Endpoint::parse(&format!("unix:{path}"), queue_directory),
+        };
+        let endpoint = endpoint
+            .ok_or_else(|| format!("smtpd_sasl_path = {path} is neither a pathname nor inet:host:port"))?;
+        let parents = settings.get(params::parent_domain_matches_subdomains);
+        let exceptions = params::smtpd_sasl_exceptions_networks;
+        let filter = params::smtpd_sasl_mechanism_filter;
+        Ok(Some(Sasl {
+            dovecot: Dovecot::new(endpoint),
+            service: settings.get(params::smtpd_sasl_service).to_owned(),
+            options: settings.get(params::smtpd_sasl_security_options).to_owned(),
+            tls_options: settings.get(params::smtpd_sasl_tls_security_options).to_owned(),
+            filter: MatchList::open(tables, filter.name(), settings.get(filter), MatchStyle::Strings),
+            exceptions: MatchList::open(
+                tables,
+                exceptions.name(),
+                settings.get(exceptions),
+                MatchStyle::HostsAndAddresses(ParentStyle::of(exceptions.name(), parents)),
+            ),
+            tls_only: settings.get(params::smtpd_tls_auth_only),
+            broken_clients: settings.get(params::broken_sasl_auth_clients),
+            response_limit: usize::try_from(settings.get(params::smtpd_sasl_response_limit))
+                .unwrap_or(12_288),
+        }))
+    }
+
+    /// What one client is offered. The error, for the log, says that nobody knows any mechanism.
+    pub(crate) async fn offer(&self, name: &str, address: IpAddr) -> Result<Auth, String> {
+        let mut offered = Vec::new();
+        for mechanism in self.dovecot.mechanisms().await? {
+            if self.filter.matches(&mechanism.name).await? {
+                offered.push(mechanism);
+            }
+        }
+        let admitted = |options: &str| {
+            let names: Vec<&str> = offered
+                .iter()
+                .filter(|mechanism| mechanism.is_admitted(options))
+                .map(|mechanism| mechanism.name.as_str())
+                .collect();
+            names.join(" ")
+        };
+        Ok(Auth {
+            mechanisms: admitted(&self.options),
+            mechanisms_in_tls: admitted(&self.tls_options),
+            tls_only: self.tls_only,
+            broken_clients: self.broken_clients,
+            // A list that can not be asked hides nothing: to know of AUTH harms nobody.
+            announce: !self.exceptions.matches_host(name, Some(address)).await.unwrap_or(false),
+            response_limit: self.response_limit,
+        })
+    }
+
+    fn about(&self, client: &ClientFacts) -> About {
+        About {
+            service: self.service.clone(),
+            remote: client.address.map(|address| (address.to_string(), client.port)),
+            local: client.server.map(|(address, port)| (address.to_string(), port)),
+            secured: client.tls.is_some(),
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// One move of an AUTH exchange.
+    pub(super) async fn authenticate(&mut self, question: Pending<AuthEvent>) -> Step {
+        let service = self.service;
+        let Some(sasl) = &service.sasl else {
+            return question.answer(AuthVerdict::Refuse(smtp::server::reply::AUTH_OFF));
+        };
+        let mechanism = question.mechanism().to_ascii_uppercase();
+        let exchange = self.exchange.take();
+        let moved = match (&question.about, exchange) {
+            (AuthEvent::Start { initial_response, .. }, _) => {
+                if self.exceeds_rate(Event::Auth, service.limits.auth_rate, "AUTH command rate") {
+                    let text = format!("Error: too many AUTH commands from {}", self.address);
+                    return question.answer(AuthVerdict::Refuse(Reply::new(450, Detail(7, 1), text)));
+                }
+                if !is_offered(question.session(), &mechanism) {
+                    let refusal =
+                        self.refuse_login(&mechanism, false, "Invalid authentication mechanism", None);
+                    return question.answer(refusal);
+                }
+                let about = sasl.about(question.session().client());
+                let initial = initial_response.as_deref().map(as_base64);
+                sasl.dovecot.begin(&mechanism, &about, initial).await
+            }
+            (AuthEvent::Response(response), Some(exchange)) => {
+                sasl.dovecot.respond(exchange, as_base64(response)).await
+            }
+            (AuthEvent::Response(_), None) => Err("no exchange in progress".to_owned()),
+        };
+        question.answer(match moved {
+            Ok((Answer::Continue(challenge), Some(exchange))) => {
+                self.exchange = Some(exchange);
+                AuthVerdict::Challenge(challenge)
+            }
+            Ok((Answer::Ok(username), _)) => {
+                AuthVerdict::Accept(SaslFacts { method: mechanism, username, sender: None })
+            }
+            Ok((Answer::Fail { temporary, reason, user }, _)) => {
+                let reason = reason.filter(|reason| !reason.is_empty());
+                let reason = reason.as_deref().unwrap_or("(reason unavailable)");
+                self.refuse_login(&mechanism, temporary, reason, user.as_deref())
+            }
+            Ok((Answer::Continue(_), None)) => {
+                self.refuse_login(&mechanism, true, "SASL: Protocol error", None)
+            }
+            Err(why) => self.refuse_login(&mechanism, true, &why, None),
+        })
+    }
+
+    fn refuse_login(
+        &self,
+        mechanism: &str,
+        temporary: bool,
+        reason: &str,
+        user: Option<&str>,
+    ) -> AuthVerdict {
+        let reason: String = reason.chars().map(|c| if c.is_control() { '?' } else { c }).take(500).collect();
+        maillog::warning!(
+            self.log,
+            "{}: SASL {mechanism:.100} authentication failed: {reason}, sasl_username={:.100}",
+            self.name,
+            user.filter(|user| !user.is_empty()).unwrap_or("(unavailable)")
+        );
+        AuthVerdict::Refuse(match temporary {
+            true => Reply::new(454, Detail(7, 0), format!("Temporary authentication failure: {reason}")),
+            false => Reply::new(535, Detail(7, 8), format!("Error: authentication failed: {reason}")),
+        })
+    }
+}
+
+/// Is the mechanism among those of this session?
+fn is_offered(session: &smtp::server::Session, mechanism: &str) -> bool {
+    let in_tls = session.client().tls.is_some();
+    session.options().auth.as_ref().is_some_and(|auth| {
+        let offered = if in_tls { &auth.mechanisms_in_tls } else { &auth.mechanisms };
+        offered.split(' ').any(|name| name == mechanism)
+    })
+}
+
+/// What a client sent is one word of the protocol between here and the server, and no more: a tab or a line end in it would be the
+/// client talking to the server. What is no base64 is sent as something that is none.
+fn as_base64(text: &str) -> &str {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')) {
+        true => text,
+        false => "!",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_do_not_talk_to_the_server() {
+        for (text, expected) in [
+            ("AG1lAHg=", "AG1lAHg="),
+            ("=", "="),
+            ("", ""),
+            ("<a\tlip=x>", "!"),
+            ("a\nOK", "!"),
+            ("a b", "!"),
+        ] {
+            assert_eq!(as_base64(text), expected);
+        }
+    }
+}

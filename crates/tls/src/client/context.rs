@@ -1,0 +1,114 @@
+//! One context of the library for each set of terms that plans ask for. It never changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Settings, params};
+use openssl::ssl::{SslContext, SslSessionCacheMode};
+use openssl::x509::X509;
+
+use super::sessions::Sessions;
+use crate::identity::Identity;
+use crate::level::ClientLevel;
+use crate::policy::{Digests, Plan, Terms};
+use crate::protocols::Protocols;
+use crate::server::new_context;
+use crate::trust::Anchors;
+use crate::{ciphers, ffi, groups, options, trust};
+
+/// What a context depends on beyond the settings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    terms: Terms,
+    /// Excluded because of the level.
+    implied: &'static str,
+    authenticates: bool,
+    /// The authorities of the settings decide.
+    by_authority: bool,
+}
+
+impl Key {
+    pub(super) fn of(plan: &Plan) -> Key {
+        let mut terms = plan.terms().clone();
+        if plan.tlsa().is_some() {
+            // RFC 7672 section 8.1 asks for TLS at least; SSL is no TLS.
+            terms.protocols.push_str(" !SSLv2 !SSLv3");
+        }
+        Key {
+            terms,
+            implied: match plan.level() {
+                ClientLevel::None | ClientLevel::May => "",
+                ClientLevel::Encrypt => "eNULL",
+                _ => "aNULL",
+            },
+            authenticates: plan.level().must_authenticate(),
+            by_authority: matches!(plan.level(), ClientLevel::Verify | ClientLevel::Secure)
+                && plan.anchors().is_empty(),
+        }
+    }
+}
+
+/// What all contexts of a service share.
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) identities: Vec<Identity>,
+    pub(super) anchors: Anchors,
+    /// smtp_tls_CAfile; what is wrong with it matters only to plans that go by it.
+    pub(super) authorities: Result<Vec<X509>, String>,
+    pub(super) digests: Digests,
+    /// How long sessions are kept; `None` when they are not.
+    pub(super) session_lifetime: Option<Duration>,
+}
+
+/// A context with its sessions.
+pub(super) struct Ready {
+    pub(super) context: SslContext,
+    pub(super) sessions: Option<Arc<Sessions>>,
+    /// The cipher string, for the log.
+    pub(super) ciphers: String,
+}
+
+impl Parts {
+    /// Builds a context. The error is for the log.
+    pub(super) fn build(&self, key: &Key) -> Result<Ready, String> {
+        let Parts { settings, .. } = self;
+        let failed = |error: openssl::error::ErrorStack| error.to_string();
+        let Terms { protocols: list, ciphers: grade, exclude } = &key.terms;
+        let protocols = Protocols::parse(list)
+            .map_err(|why| format!("Invalid TLS protocol list \"{list}\": aborting TLS session ({why})"))?;
+        let exclusions = exclude.iter().map(String::as_str).chain([key.implied]);
+        let ciphers = ciphers::grade(settings, grade)
+            .and_then(|base| ciphers::with_exclusions(base, exclusions))
+            .map_err(|why| format!("{why}: {}", ciphers::GRADES))?;
+        let mut context = new_context().map_err(failed)?;
+        // The security level first: it refuses weak certificates when they are loaded.
+        context.set_security_level(u32::from(key.authenticates));
+        protocols.apply(&mut context).map_err(failed)?;
+        options::set(&mut context, settings, &mut Vec::new());
+        context.set_cipher_list(&ciphers).map_err(|_| {
+            format!("error setting cipher grade: \"{grade}\": \"{ciphers}\" selects no cipher")
+        })?;
+        let curves = settings.get(params::tls_eecdh_auto_curves);
+        groups::apply(&mut context, curves, settings.get(params::tls_ffdhe_auto_groups));
+        for identity in &self.identities {
+            let chain = identity.chain_stack().map_err(failed)?;
+            ffi::add_identity(&mut context, &identity.certificate, &identity.key, &chain)
+                .map_err(|error| format!("cannot use the certificate in \"{}\": {error}", identity.file))?;
+        }
+        match &self.authorities {
+            Ok(authorities) => self.anchors.load_from(&mut context, authorities)?,
+            Err(why) if key.by_authority => return Err(why.clone()),
+            Err(_) => {}
+        }
+        ffi::prepare_dane(&mut context, self.digests.iter()).map_err(failed)?;
+        trust::verify(&mut context, false);
+        let sessions = match self.session_lifetime {
+            Some(lifetime) => Some(Sessions::install(&mut context, lifetime)),
+            None => {
+                context.set_session_cache_mode(SslSessionCacheMode::OFF);
+                None
+            }
+        };
+        Ok(Ready { context: context.build(), sessions, ciphers })
+    }
+}

@@ -1,0 +1,366 @@
+//! The connecting side: contexts for the plans of a service, and the handshake that a [`Plan`] asks for.
+
+mod context;
+mod explain;
+mod sessions;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use config::{Settings, params};
+use mail::TlsFacts;
+use mail::tls_facts::Trust;
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::ssl::{Ssl, SslRef};
+use openssl::x509::X509;
+use openssl::x509::verify::X509CheckFlags;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_openssl::SslStream;
+
+use self::context::{Parts, Ready};
+use crate::dump::Shown;
+use crate::facts::{self, Reading};
+use crate::files::Files;
+use crate::identity::{self, Identity, Pair};
+use crate::journal::{self, Journal};
+use crate::level::ClientLevel;
+use crate::log_level::LogLevels;
+use crate::policy::{Admitted, Digests, END_ENTITY, Plan, TRUST_ANCHOR, TlsaRecord, Unmet};
+use crate::problem::HandshakeFailure;
+use crate::trace::Tracer;
+use crate::trust::Anchors;
+use crate::{Notice, ffi, fingerprint, library, options, trust};
+
+/// Most contexts of one service; beyond that they are made anew.
+const MAX_CONTEXTS: usize = 64;
+
+/// Who is connected to. Sessions are bound to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// Its name.
+    pub host: String,
+    /// Its address, or the path of a socket.
+    pub address: String,
+    /// TCP port; `None` for sockets.
+    pub port: Option<u16>,
+}
+
+/// TLS of one client service, ready for handshakes.
+pub struct Client {
+    parts: Parts,
+    digest: MessageDigest,
+    timeout: Duration,
+    tracer: Tracer,
+    contexts: Mutex<HashMap<context::Key, Arc<Ready>>>,
+}
+
+/// A completed handshake, judged.
+pub struct Connection<S> {
+    /// What mail goes over.
+    pub stream: SslStream<Shown<S>>,
+    /// What was proved, with the trust that the plan confirms.
+    pub facts: TlsFacts,
+    /// The proof that it satisfies the plan.
+    pub verdict: Result<Admitted, Unmet>,
+    /// Why it does not, for an administrator.
+    pub explanation: Option<String>,
+}
+
+impl Client {
+    /// Reads keys and authorities of a service (smtp or lmtp); with the rights of whoever starts it. The error is for the log;
+    /// deliveries that want TLS are deferred then.
+    pub fn new(settings: &Settings, notices: &mut Vec<Notice>) -> Result<Client, String> {
+        library::configure(settings)?;
+        let digest = fingerprint::digest(settings.client(params::smtp_tls_fingerprint_digest))?;
+        let files = Files::default();
+        let identities = identities(settings, &files, notices)?;
+        let anchors = Anchors {
+            file: settings.client(params::smtp_tls_CAfile).to_owned(),
+            path: settings.client(params::smtp_tls_CApath).to_owned(),
+            append_default: settings.get(params::tls_append_default_CA),
+            depth: settings.client(params::smtp_tls_scert_verifydepth).clamp(0, 100) as u32,
+        };
+        let authorities = match anchors.file.is_empty() {
+            true => Ok(Vec::new()),
+            false => files
+                .read(&anchors.file)
+                .and_then(|content| identity::certificates(&content.bytes))
+                .map_err(|why| anchors.failure(&why)),
+        };
+        if let Err(why) = &authorities {
+            notices.push(Notice(format!(
+                "{why}: nobody is trusted, and mail at levels verify and secure waits"
+            )));
+        }
+        // What the options say wrong is told once, here.
+        options::set(
+            &mut crate::server::new_context().map_err(|error| error.to_string())?,
+            settings,
+            notices,
+        );
+        let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
+        let kept =
+            !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
+        let parts = Parts {
+            settings: settings.clone(),
+            identities,
+            anchors,
+            authorities,
+            digests: Digests::parse(settings.get(params::tls_dane_digests))?,
+            // As in Postfix, less than two minutes is no use.
+            session_lifetime: kept.then(|| lifetime.max(Duration::from_secs(120))),
+        };
+        Ok(Client {
+            digest,
+            timeout: settings.client(params::smtp_starttls_timeout),
+            tracer: Tracer::new(
+                format!("{}/mailclad/tlstrace", settings.get(params::queue_directory)).into(),
+                settings.client(params::smtp_tls_trace_size_limit),
+                settings.get(params::tls_trace_rate_limit),
+                settings.get(params::anvil_rate_time_unit),
+            ),
+            contexts: Mutex::default(),
+            parts,
+        })
+    }
+
+    /// Can this plan be carried out? The error says which setting is wrong; nothing has been said to the server then.
+    pub fn check(&self, plan: &Plan) -> Result<(), String> {
+        self.ready(plan)?;
+        anchors(plan).map(|_| ())
+    }
+
+    /// Shakes hands, and judges what was proved.
+    pub async fn connect<S>(
+        &self,
+        plan: &Plan,
+        server: &Server,
+        stream: S,
+        mut journal: Journal,
+    ) -> Result<Connection<S>, HandshakeFailure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let failed = |error: openssl::error::ErrorStack| HandshakeFailure::of_library("-1", &error);
+        let not_attempted = |journal: &Journal, why: &str| {
+            journal.warning(&format!("{}: {why}", journal.peer));
+            HandshakeFailure::not_attempted()
+        };
+        let ready = self.ready(plan).map_err(|why| not_attempted(&journal, &why))?;
+        let anchors = anchors(plan).map_err(|why| not_attempted(&journal, &why))?;
+        if plan.level().must_authenticate() {
+            journal.levels = journal.levels | LogLevels::UNTRUSTED;
+        }
+        journal.tell(LogLevels::VERBOSE, |peer| format!("setting up TLS connection to {peer}"));
+        journal.tell(LogLevels::VERBOSE, |peer| format!("{peer}: TLS cipher list \"{}\"", ready.ciphers));
+        let mut ssl = Ssl::new(&ready.context).map_err(failed)?;
+        trust::prepare(&mut ssl);
+        journal::attach(&mut ssl, journal.clone());
+        if journal.levels.contains(LogLevels::STATES) {
+            ffi::tell_states(&mut ssl);
+        }
+        let transcript = self.tracer.begin(&mut ssl, &journal);
+        if !expect(&mut ssl, plan, &anchors).map_err(failed)? {
+            return Err(not_attempted(
+                &journal,
+                "the library can use none of the TLSA records or trust anchors",
+            ));
+        }
+        if let Some(name) = plan.server_name() {
+            ssl.set_hostname(name).map_err(failed)?;
+        }
+        if let Some(sessions) = &ready.sessions {
+            sessions.offer(&mut ssl, sessions::Key { plan: plan.clone(), server: server.clone() });
+        }
+        let mut stream = SslStream::new(ssl, Shown::new(stream, &journal)).map_err(failed)?;
+        let shaken = tokio::time::timeout(self.timeout, Pin::new(&mut stream).connect()).await;
+        if let Some(transcript) = &transcript {
+            self.tracer.end(transcript, &journal);
+        }
+        match shaken {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(HandshakeFailure::new(&error)),
+            Err(_elapsed) => return Err(HandshakeFailure::timed_out()),
+        }
+        stream.get_mut().handshake_is_over();
+        let reading =
+            Reading { peer_role: "server", digest: self.digest, asked_ccert: false, show_sni: false };
+        let mut facts = facts::read(stream.ssl(), &reading);
+        let by_records = plan.tlsa().is_some() || !anchors.is_empty();
+        // Whatever else the library may have found good: a record must have matched, in this handshake or in the one before.
+        if by_records && !facts.resumed && ffi::matched_record(stream.ssl()).is_none() {
+            facts.trust = facts.trust.min(Trust::Untrusted);
+        }
+        let (facts, verdict) = plan.admit(facts);
+        let explanation = verdict.is_err().then(|| {
+            let some = !self.parts.anchors.file.is_empty() || !self.parts.anchors.path.is_empty();
+            explain::explain(stream.ssl(), plan, &facts, some || !anchors.is_empty())
+        });
+        tell(&journal, stream.ssl(), plan, &facts);
+        Ok(Connection { stream, facts, verdict, explanation })
+    }
+
+    fn ready(&self, plan: &Plan) -> Result<Arc<Ready>, String> {
+        let key = context::Key::of(plan);
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = contexts.get(&key) {
+            return Ok(Arc::clone(ready));
+        }
+        let ready = Arc::new(self.parts.build(&key)?);
+        if contexts.len() >= MAX_CONTEXTS {
+            contexts.clear();
+        }
+        contexts.insert(key, Arc::clone(&ready));
+        Ok(ready)
+    }
+}
+
+/// What the server must show. False: the library can use none of the records.
+fn expect(ssl: &mut SslRef, plan: &Plan, anchors: &[TlsaRecord]) -> Result<bool, openssl::error::ErrorStack> {
+    ssl.param_mut().set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+    if let Some(tlsa) = plan.tlsa() {
+        let usable = ffi::expect_records(ssl, Some(&tlsa.base), &tlsa.records, false)?;
+        ffi::expect_names(ssl, plan.names(), true)?;
+        return Ok(usable);
+    }
+    let usable = anchors.is_empty() || ffi::expect_records(ssl, None, anchors, true)?;
+    if matches!(plan.level(), ClientLevel::Verify | ClientLevel::Secure) {
+        let (addresses, names): (Vec<_>, Vec<_>) =
+            plan.names().iter().cloned().partition(|name| name.parse::<IpAddr>().is_ok());
+        ffi::expect_names(ssl, &names, false)?;
+        // The library knows one address, and wants it beside a name, not in its place; a next hop is one address.
+        if let (true, Some(address)) =
+            (names.is_empty(), addresses.first().and_then(|text| text.parse().ok()))
+        {
+            ssl.param_mut().set_ip(address)?;
+        }
+    }
+    Ok(usable)
+}
+
+/// The trust anchors of a plan as records that the library matches whole: as an authority, or as the server's own.
+fn anchors(plan: &Plan) -> Result<Vec<TlsaRecord>, String> {
+    let mut records = Vec::new();
+    for file in plan.anchors() {
+        let pem = Files::default()
+            .read(file)
+            .map_err(|why| format!("error opening trust anchor file: {file}: {why}"))?;
+        let before = records.len();
+        let mut add = |selector, data: Vec<u8>| {
+            for usage in [TRUST_ANCHOR, END_ENTITY] {
+                records.push(TlsaRecord { usage, selector, matching_type: 0, data: data.clone() });
+            }
+        };
+        let wrong =
+            |error: openssl::error::ErrorStack| format!("error reading trust anchor file: {file}: {error}");
+        for block in identity::pem_blocks(&pem.bytes) {
+            match block.label().as_str() {
+                "CERTIFICATE" | "X509 CERTIFICATE" => {
+                    add(
+                        0,
+                        X509::from_pem(block.0)
+                            .and_then(|certificate| certificate.to_der())
+                            .map_err(wrong)?,
+                    );
+                }
+                "PUBLIC KEY" => {
+                    add(
+                        1,
+                        PKey::public_key_from_pem(block.0)
+                            .and_then(|key| key.public_key_to_der())
+                            .map_err(wrong)?,
+                    );
+                }
+                _ => {}
+            }
+        }
+        if records.len() == before {
+            return Err(format!("trust anchor file {file} holds no certificate and no public key"));
+        }
+    }
+    Ok(records)
+}
+
+/// What the log says of a completed handshake.
+fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
+    if let Some(peer) = &facts.peer {
+        journal.tell(LogLevels::PEERCERT, |name| {
+            format!(
+                "{name}: subject_CN={}, issuer={}, cert fingerprint={}, pkey fingerprint={}",
+                peer.subject_cn, peer.issuer_cn, peer.fingerprint, peer.pubkey_fingerprint
+            )
+        });
+    }
+    if facts.resumed {
+        journal.tell(LogLevels::CACHE, |peer| format!("{peer}: Reusing old session"));
+    }
+    match (plan.tlsa(), ffi::matched_record(ssl)) {
+        (Some(_), Some((depth, record))) => journal.tell(LogLevels::CERTMATCH | LogLevels::DANE, |peer| {
+            let kind = if record.usage == END_ENTITY { "EE" } else { "TA" };
+            format!("{peer}: Matched DANE {kind} certificate at depth {depth}: {record}")
+        }),
+        (None, Some((depth, _))) => {
+            journal
+                .tell(LogLevels::CERTMATCH, |peer| format!("{peer}: Matched trust anchor at depth {depth}"));
+        }
+        (_, None) => {}
+    }
+    if facts.trust >= Trust::Trusted
+        && let Some(name) = ffi::matched_name(ssl)
+    {
+        journal.tell(LogLevels::CERTMATCH, |peer| format!("{peer}: matched peername: {name}"));
+    }
+    if let (Some(peer), true) = (&facts.peer, facts.trust == Trust::Verified) {
+        for wanted in plan.fingerprints() {
+            if [&peer.fingerprint, &peer.pubkey_fingerprint]
+                .iter()
+                .any(|shown| fingerprint::equal(wanted, shown))
+            {
+                journal.tell(LogLevels::CERTMATCH, |name| format!("{name}: Matched fingerprint: {wanted}"));
+            }
+        }
+    }
+    // At level fingerprint the chain is nobody's business.
+    if plan.fingerprints().is_empty()
+        && let Some(reason) = &facts.untrusted_reason
+    {
+        journal.tell(LogLevels::UNTRUSTED, |peer| reason.replacen("PEER", peer, 1));
+    }
+    journal.tell(LogLevels::SUMMARY, |peer| {
+        format!("{} TLS connection established to {peer}: {}", facts.trust, facts.summary())
+    });
+}
+
+/// The client's own certificates, none by default.
+fn identities(
+    settings: &Settings,
+    files: &Files,
+    notices: &mut Vec<Notice>,
+) -> Result<Vec<Identity>, String> {
+    let chain_files = config::list::split(settings.client(params::smtp_tls_chain_files));
+    if !chain_files.is_empty() {
+        return Identity::from_chain_files(&chain_files, files, notices);
+    }
+    let pairs = [
+        ("RSA", settings.client(params::smtp_tls_cert_file), settings.client(params::smtp_tls_key_file)),
+        (
+            "ECDSA",
+            settings.client(params::smtp_tls_eccert_file),
+            settings.client(params::smtp_tls_eckey_file),
+        ),
+        ("DSA", settings.client(params::smtp_tls_dcert_file), settings.client(params::smtp_tls_dkey_file)),
+    ];
+    let mut found = Vec::new();
+    for (label, certificate, key) in pairs {
+        if !certificate.is_empty() {
+            let key = if key.is_empty() { certificate } else { key };
+            let pair = Pair { label, certificate: certificate.into(), key: key.into() };
+            found.push(Identity::from_pair(&pair, files, notices)?);
+        }
+    }
+    Ok(found)
+}
