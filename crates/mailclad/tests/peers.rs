@@ -262,8 +262,12 @@ fn tables_built_by_either_side_are_read_by_the_other() {
     let source = dir.path().join("virtual");
     std::fs::write(&source, "a@x.test b@y.test\n\"quoted key\"@x.test c@y.test\nd d1, d2\n").unwrap();
     let spec = format!("hash:{}", source.display());
-    let ours = |args: &[&str]| must(env!("CARGO_BIN_EXE_mailclad"), &[&["postmap"], args].concat(), "");
-    let theirs = |args: &[&str]| must("/usr/sbin/postmap", args, "");
+    std::fs::write(dir.path().join("main.cf"), "compatibility_level = 3.6\n").unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let ours = |args: &[&str]| {
+        must(env!("CARGO_BIN_EXE_mailclad"), &[&["postmap", "-c", folder], args].concat(), "")
+    };
+    let theirs = |args: &[&str]| must("/usr/sbin/postmap", &[&["-c", folder], args].concat(), "");
     for (build, query) in
         [(&ours as &dyn Fn(&[&str]) -> String, &theirs as &dyn Fn(&[&str]) -> String), (&theirs, &ours)]
     {

@@ -155,9 +155,9 @@ fn keys(name: &str) -> impl Iterator<Item = &str> {
     std::iter::once(name).chain(name.match_indices('.').map(|(at, _)| &name[at..]))
 }
 
-/// A host name in lower case; nothing for what is none: RFC 6066 allows no addresses.
+/// A host name as the client wrote it; nothing for what is none: RFC 6066 allows no addresses.
 fn host_name(bytes: &[u8]) -> Option<String> {
-    let name = std::str::from_utf8(bytes).ok()?.to_ascii_lowercase();
+    let name = std::str::from_utf8(bytes).ok()?;
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -165,7 +165,7 @@ fn host_name(bytes: &[u8]) -> Option<String> {
             && !label.ends_with('-')
     };
     let all_numeric = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    (name.len() <= 255 && !all_numeric && name.split('.').all(label)).then_some(name)
+    (name.len() <= 255 && !all_numeric && name.split('.').all(label)).then(|| name.to_owned())
 }
 
 /// The host name in the body of a server_name extension; nothing when the extension is malformed, which the library itself
@@ -251,7 +251,7 @@ impl Asking {
         };
         let peer = &journal.peer;
         let found = match host_name(&asked) {
-            Some(name) => match sni.find(&name).await? {
+            Some(name) => match sni.find(&name.to_ascii_lowercase()).await? {
                 Some(identities) => Some((name, identities)),
                 None => {
                     journal.info(&format!("TLS SNI {name} from {peer} not matched, using default chain"));
