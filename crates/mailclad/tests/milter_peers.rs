@@ -2,7 +2,6 @@
 //! verifies shows that header and body are told and changed byte by byte.
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
-#[allow(dead_code)]
 mod support;
 
 use std::net::TcpStream;

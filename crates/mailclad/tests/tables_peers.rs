@@ -2,7 +2,6 @@
 //! the exit status are the same, key by key.
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
-#[allow(dead_code)]
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, chown};

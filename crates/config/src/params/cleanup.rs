@@ -22,7 +22,7 @@ params! { cleanup, "Cleanup";
     canonical_maps: Text(form: Tables) = "", Works;
 
     /// Whether carriage returns and line feeds that end no line become blanks.
-    cleanup_replace_stray_cr_lf: Bool = "yes", Planned("this step of cleanup is not built yet");
+    cleanup_replace_stray_cr_lf: Bool = "yes", Works;
 
     /// The `transport:destination` of a filter through which all mail goes after it was queued.
     content_filter: Text = "", Works;
@@ -46,7 +46,7 @@ params! { cleanup, "Cleanup";
     force_mime_input_conversion: Bool = "no", Planned("MIME structure is not looked at yet");
 
     /// The character set of a sender's full name that is not ASCII.
-    full_name_encoding_charset: Text(min: 1) = "utf-8", Planned("this step of cleanup is not built yet");
+    full_name_encoding_charset: Text(min: 1) = "utf-8", Works;
 
     /// How many address parts of one header are parsed.
     header_address_token_limit: Int(min: 1) = "10240", Works;
@@ -82,10 +82,10 @@ params! { cleanup, "Cleanup";
     message_drop_headers: Text(form: List) = "bcc, content-length, resent-bcc, return-path", Works;
 
     /// Characters that make mail be refused.
-    message_reject_characters: Text = "", Planned("this step of cleanup is not built yet");
+    message_reject_characters: Text = "", Works;
 
     /// Characters that are removed from mail.
-    message_strip_characters: Text = "", Planned("this step of cleanup is not built yet");
+    message_strip_characters: Text = "", Works;
 
     /// How many letters of a MIME boundary count.
     mime_boundary_length_limit: Int(min: 1) = "2048", Works;

@@ -12,6 +12,7 @@ mod postlog;
 mod postmap;
 mod postqueue;
 mod postsuper;
+mod probe;
 mod queue_link;
 mod sendmail;
 mod stand_alone;
@@ -65,6 +66,7 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "postcat", about: "show a message of the queue", run: postcat::run },
     Command { name: "postlog", about: "write a line to the mail log", run: postlog::run },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
+    Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
     Command {
         name: "compat",

@@ -121,11 +121,13 @@ pub(crate) enum Subject {
     Body,
     /// A header that a Milter adds or changes.
     MilterHeader,
+    /// A line anywhere.
+    Content,
 }
 
 impl Subject {
     fn is_header(self) -> bool {
-        self != Subject::Body
+        matches!(self, Subject::Header | Subject::MilterHeader)
     }
 }
 
@@ -152,6 +154,13 @@ impl Checking {
             Ok(Some(action)) => Ok(self.act(maps.parameter(), subject, &key, &action, message)),
             Err(reason) => Err(Failed { reason }),
         }
+    }
+
+    /// A line with one of `message_reject_characters`.
+    pub(super) fn refuse_character(&mut self, line: &[u8], message: (&Log, &QueueId, &Address)) {
+        let text = String::from_utf8_lossy(line);
+        let action = "REJECT disallowed character";
+        self.act("message_reject_characters", Subject::Content, &text, action, message);
     }
 
     fn act(
@@ -260,7 +269,11 @@ impl About {
     fn line(&self, subject: Subject, text: &str, sender: &Address, says: &str) -> String {
         /// As much of a field or line as Postfix shows.
         const SHOWN: usize = 200;
-        let kind = if subject.is_header() { "header" } else { "body" };
+        let kind = match subject {
+            Subject::Header | Subject::MilterHeader => "header",
+            Subject::Body => "body",
+            Subject::Content => "content",
+        };
         let shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
         let mut line = format!("{kind} {shown} from {}; {}", self.origin, self.facts(sender));
         if !says.is_empty() {

@@ -15,6 +15,7 @@ use route::{Context, Failed, Place, Routing};
 
 use super::body::push_line;
 use super::checks::{Checking, Checks, Subject, Verdict};
+use super::full_name::{comment, phrase};
 use super::services::Overrides;
 
 /// The settings of the header's treatment.
@@ -40,6 +41,8 @@ pub(crate) struct HeaderRules {
     pub(crate) rewrite_remote: bool,
     /// `header_from_format = obsolete`.
     pub(crate) obsolete_from: bool,
+    /// `full_name_encoding_charset`.
+    pub(crate) full_name_charset: String,
 }
 
 /// A header in progress.
@@ -400,19 +403,10 @@ impl HeaderPass {
         match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
             None => sender,
             Some(name) if self.rules.obsolete_from => {
-                format!("{sender} ({})", name.replace(['(', ')', '\\'], " "))
+                format!("{sender} ({})", comment(name, &self.rules.full_name_charset))
             }
-            Some(name) => format!("{} <{sender}>", phrase(name)),
+            Some(name) => format!("{} <{sender}>", phrase(name, &self.rules.full_name_charset)),
         }
-    }
-}
-
-/// A display name (RFC 5322 section 3.2.5), quoted where it has to be.
-fn phrase(name: &str) -> String {
-    let atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
-    match name.chars().all(atom) {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }
 

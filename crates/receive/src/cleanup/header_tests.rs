@@ -28,6 +28,7 @@ fn rules(main_cf: &str) -> HeaderRules {
         undisclosed: String::new(),
         rewrite_remote: false,
         obsolete_from: false,
+        full_name_charset: "utf-8".into(),
     }
 }
 

@@ -4,8 +4,10 @@
 //! it goes on taking and throws away, so that a client hears of it where SMTP allows: behind the end of data.
 
 mod body;
+mod characters;
 pub(crate) mod checks;
 pub(crate) mod envelope;
+mod full_name;
 pub(crate) mod header;
 mod milters;
 pub(crate) mod received;
@@ -24,6 +26,7 @@ use crate::content::Content;
 use crate::milter::{Filtering, Milters};
 use crate::queue_link::{NotKept, QueueLink};
 use body::BodyPass;
+use characters::Characters;
 use checks::{About, Checking};
 use envelope::{EnvelopeError, EnvelopeRules};
 use header::{HeaderPass, HeaderRules, Missing};
@@ -39,6 +42,7 @@ pub(crate) struct Cleanup {
     pub(crate) size_limit: u64,
     /// `non_smtpd_milters`.
     pub(crate) milters: Milters,
+    pub(crate) characters: Characters,
 }
 
 /// One message on its way in.
@@ -191,6 +195,13 @@ impl Intake {
     /// Takes what was put into [`Intake::raw`].
     pub(crate) async fn take(&mut self) {
         if self.discard || self.trouble.is_some() {
+            self.raw.clear();
+            return;
+        }
+        if let Some(line) = self.cleanup.characters.treat(&mut self.raw, self.overrides.checks) {
+            let message = (&self.cleanup.log, &self.id, &self.sender);
+            self.checking.refuse_character(&line, message);
+            self.trouble = self.checking.rejected.take();
             self.raw.clear();
             return;
         }

@@ -10,6 +10,7 @@ use maillog::Log;
 use route::Routing;
 
 use super::Cleanup;
+use super::characters::Characters;
 use super::checks::Checks;
 use super::envelope::EnvelopeRules;
 use super::header::HeaderRules;
@@ -91,6 +92,7 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
     let drop = config::list::split(settings.get(params::message_drop_headers));
     Ok(Cleanup {
         milters: Milters::of_others(settings)?,
+        characters: Characters::read(settings)?,
         header: Arc::new(HeaderRules {
             routing: Arc::clone(&routing),
             log: log.clone(),
@@ -103,6 +105,7 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
             always_add_missing: settings.get(params::always_add_missing_headers),
             undisclosed: settings.get(params::undisclosed_recipients_header).to_owned(),
             rewrite_remote: !settings.get(params::remote_header_rewrite_domain).is_empty(),
+            full_name_charset: settings.get(params::full_name_encoding_charset).to_owned(),
             obsolete_from: settings.get(params::header_from_format) == "obsolete",
         }),
         envelope: EnvelopeRules {

@@ -158,3 +158,26 @@ fn drain_ends_idle_sessions_and_waits_for_the_others() {
     });
     assert!(kept.content.ends_with("\nA: b\n\nbody\n"));
 }
+
+#[test]
+fn characters_are_refused_stripped_and_replaced() {
+    let settings = "message_reject_characters = \\001\nmessage_strip_characters = \\002";
+    let role = Running::start(settings, PLAIN, Queue::Keeps, &[]);
+    for (content, expected) in [
+        ("Subject: x\u{1}y\r\n\r\nbody\r\n.\r\n", "550 5.7.1 disallowed character"),
+        ("Subject: x\r\n\r\na\u{1}b\r\n.\r\n", "550 5.7.1 disallowed character"),
+        ("Subject: x\u{2}y\r\n\r\na\rb\u{2}c\r\n.\r\n", "250 2.0.0"),
+    ] {
+        let mut client = role.client();
+        client.up_to_data();
+        client.send(content);
+        let reply = client.reply();
+        assert!(reply.starts_with(expected), "{content:?}: {reply}");
+    }
+    let kept = role.next_kept();
+    assert!(kept.content.ends_with("\nSubject: xy\n\na bc\n"), "{:?}", kept.content);
+    role.log_with(
+        "reject: content a?b from unknown[127.0.0.1]; from=<s@remote.test> to=<user@example.test> proto=ESMTP \
+         helo=<client.test>: 5.7.1 disallowed character",
+    );
+}
