@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn only_host_names_are_looked_up() {
         for (bytes, expected) in [
-            (&b"MX.Example.test"[..], Some("mx.example.test")),
+            (&b"MX.Example.test"[..], Some("MX.Example.test")),
             (b"a_b.test", Some("a_b.test")),
             (b"127.0.0.1", None),
             (b"::1", None),
