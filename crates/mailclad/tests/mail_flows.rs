@@ -226,3 +226,15 @@ fn no_acknowledged_message_is_lost_when_roles_are_killed() {
         site.wait_for_mail("user", &subject);
     }
 }
+
+#[test]
+fn start_does_not_keep_its_callers_pipe() {
+    let site = Site::new(&Authority::new("Test CA"), "");
+    // Reads both outputs to their end: with the system holding one of them, that would come when it stops.
+    let started = site.run(&["postfix", "start"], "");
+    let said =
+        String::from_utf8_lossy(&started.stderr).into_owned() + &String::from_utf8_lossy(&started.stdout);
+    assert!(started.status.success() && said.contains("starting the Postfix mail system"), "{said}");
+    let stopped = site.run(&["postfix", "stop"], "");
+    assert!(stopped.status.success(), "{stopped:?}");
+}

@@ -1,6 +1,8 @@
 //! postfix(1): start, start-fg, stop, abort, flush, reload, status, check.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -90,12 +92,17 @@ fn start(directory: &Path) -> Result<String, String> {
     }
     check::fatal_findings(directory)?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    // What master says before its log is open. Not our own stderr: whoever reads that through a pipe would wait for its end as
+    // long as the system runs.
+    let said = tempfile::tempfile().map_err(|error| error.to_string())?;
+    let stderr = said.try_clone().map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
         .args(["postfix", "-c"])
         .arg(directory)
         .arg("start-fg")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(stderr)
         // Neither the terminal's Ctrl-C nor its end concerns the mail system.
         .process_group(0)
         .spawn()
@@ -103,6 +110,7 @@ fn start(directory: &Path) -> Result<String, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            pass_on(&said);
             return Err(format!(
                 "mail system startup failed ({status}); see the lines above and the mail log"
             ));
@@ -112,13 +120,22 @@ fn start(directory: &Path) -> Result<String, String> {
             && matches!(queue.ask(Request::Ping, &[]), Ok((Reply::Done, _)))
             && master::running_pid(&paths.pid_file()).is_some()
         {
+            pass_on(&said);
             return Ok("starting the Postfix mail system".into());
         }
         if Instant::now() > deadline {
+            pass_on(&said);
             return Err("the mail system did not start in time; see the mail log".into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Copies the beginning of a file to stderr. By position: the place where the file is written is not ours to move.
+fn pass_on(said: &File) {
+    let mut text = vec![0; 64 * 1024];
+    let length = said.read_at(&mut text, 0).unwrap_or(0);
+    eprint!("{}", String::from_utf8_lossy(&text[..length]));
 }
 
 /// Becomes master, for containers and service managers.
