@@ -99,21 +99,30 @@ pub enum Request {
     /// Answer: [`Reply::Attempted`].
     Deliver(Box<Delivery>),
 
-    /// A command to queue. Answer: [`Reply::Listing`] until `more` is false, the next page beginning after `after`.
+    /// A command to queue: a page of the messages that fit. Answer: [`Reply::Listing`]; while it says where to go on, ask again.
     List {
-        /// Last id of the page before.
+        /// Which messages.
+        select: Box<Selection>,
+        /// Where the page before ended.
         after: Option<QueueId>,
     },
     /// A command to queue: try deferred mail now. All of it, one message, or a site.
     Flush(FlushWhat),
-    /// A command to queue, from root or the queue's owner only. Answer: [`Reply::Changed`].
+    /// A command to queue, from root or the queue's owner only: change a page of the messages that fit. Answer:
+    /// [`Reply::Changed`]; while it says where to go on, ask again.
     Change {
         /// What to do.
         action: Change,
-        /// Which messages; empty means all.
-        ids: Vec<QueueId>,
-        /// Only in these queues (`hold`, `deferred`...); empty means every queue.
-        queues: Vec<QueueName>,
+        /// Which messages.
+        select: Box<Selection>,
+        /// Where the page before ended.
+        after: Option<QueueId>,
+    },
+    /// A command to queue, from root or the queue's owner only: all that is known of one message and of the attempts at it.
+    /// Answer: [`Reply::Explained`].
+    Explain {
+        /// The message.
+        id: QueueId,
     },
     /// A command to queue: envelope and content of one message. Answer: [`Reply::Message`], with a descriptor when the body is a
     /// file.
@@ -156,11 +165,18 @@ pub enum Reply {
     Listing {
         /// Messages in order of their ids.
         entries: Vec<Listed>,
-        /// True when another page follows.
-        more: bool,
+        /// Where the next page begins, if there may be one. A page may be empty and not be the last.
+        after: Option<QueueId>,
     },
-    /// How many messages were changed, with their ids in the order they were done.
-    Changed(Vec<QueueId>),
+    /// Messages that were changed.
+    Changed {
+        /// Their ids, in order.
+        ids: Vec<QueueId>,
+        /// Where the next page begins, if there may be one.
+        after: Option<QueueId>,
+    },
+    /// All that is known of one message.
+    Explained(Box<Explained>),
     /// One message.
     Message(Box<Shown>),
     /// No message of that id.
@@ -269,6 +285,59 @@ impl QueueName {
             .into_iter()
             .find(|queue| queue.name() == name)
     }
+}
+
+/// Which messages of the queue a command means. What is empty or absent does not restrict; the default is all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// These messages.
+    pub ids: Vec<QueueId>,
+    /// In these queues.
+    pub queues: Vec<QueueName>,
+    /// From this sender: an address, `@domain`, or `<>` for bounces. Case does not matter.
+    pub sender: Option<String>,
+    /// With a recipient that is not done: an address or `@domain`.
+    pub recipient: Option<String>,
+    /// With a recipient whose last delay or failure has this text in it. Case does not matter.
+    pub reason: Option<String>,
+    /// That arrived at least so long ago.
+    pub older: Option<Duration>,
+    /// That arrived at most so long ago.
+    pub newer: Option<Duration>,
+}
+
+/// One attempt at one recipient that did not deliver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which of the recipients.
+    pub recipient: Recipient,
+    /// When it ended.
+    pub at: SystemTime,
+    /// Enhanced status.
+    pub status: mail::Status,
+    /// The words of the log line.
+    pub text: String,
+    /// `relay=`.
+    pub relay: String,
+    /// Name and reply of the remote server, when it said something.
+    pub remote: Option<(String, String)>,
+    /// `tls=`.
+    pub tls: String,
+}
+
+/// What `mailclad why` tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The listing entry.
+    pub listed: Listed,
+    /// Rounds of attempts that are over.
+    pub rounds: u32,
+    /// When the next one begins; for a message that is held, when it would.
+    pub next_attempt: SystemTime,
+    /// When it is given up and returned.
+    pub expires: SystemTime,
+    /// Attempts, oldest first, as far as they are remembered.
+    pub attempts: Vec<Attempt>,
 }
 
 /// A line of `postqueue -p`.

@@ -204,6 +204,7 @@ fn progress(outcome: &Outcome) -> Progress {
         relay: outcome.relay.clone(),
         remote: outcome.remote.as_ref().map(|remote| (remote.mta.clone(), remote.text.clone())),
         tls: outcome.tls.clone(),
+        at: SystemTime::now(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `active.rs`: a message while it is being delivered, as a table of its recipients.
 //! - `notice.rs`: the text of bounces, delay warnings and delivery reports (RFC 3464).
 //! - `agents.rs`: error, retry and discard.
+//! - `inquiry.rs`, `stopped.rs`: what commands ask, of a running and of a stopped system.
 //! - `limits.rs`: the parameters of qmgr(8), read once.
 //! - `role.rs`: the one task that owns all of it, fed by events. `commands.rs`: what postqueue and postsuper ask.
 #![forbid(unsafe_code)]
@@ -13,9 +14,12 @@ mod active;
 mod agents;
 mod backoff;
 mod commands;
+mod inquiry;
 mod limits;
 mod notice;
 mod role;
 mod schedule;
+mod stopped;
 
 pub use role::{Start, serve};
+pub use stopped::Stopped;

@@ -88,13 +88,7 @@ impl Limits {
         .map(|(class, recipient)| (class.to_owned(), recipient.to_owned()))
         .collect();
         Limits {
-            backoff: Backoff {
-                minimal: settings.get(params::minimal_backoff_time),
-                maximal: settings.get(params::maximal_backoff_time),
-                lifetime: settings.get(params::maximal_queue_lifetime),
-                bounce_lifetime: settings.get(params::bounce_queue_lifetime),
-                delay_warning: settings.get(params::delay_warning_time),
-            },
+            backoff: Backoff::read(settings),
             active: settings.get(params::qmgr_message_active_limit).max(1) as usize,
             site_pause: settings.get(params::minimal_backoff_time),
             transport_retry: settings.get(params::transport_retry_time),

@@ -291,6 +291,7 @@ mod tests {
             relay: "mx.x".into(),
             remote,
             tls: String::new(),
+            at: UNIX_EPOCH,
         };
         let about = about();
         let notice = Notice {

@@ -20,5 +20,5 @@ mod writer;
 pub use body::{Bodies, Body, BodyError};
 pub use disk::{Disk, RealDisk};
 pub use sqlite::SqliteStore;
-pub use store::{Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
+pub use store::{ATTEMPTS_KEPT, Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
 pub use writer::{Done, Spool};

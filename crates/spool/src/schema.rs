@@ -48,6 +48,22 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (message, position)
     ) WITHOUT ROWID;
     ",
+    // 1 to 2: when the last word on a recipient was spoken, and the attempts before it.
+    "
+    ALTER TABLE recipient ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE attempt (
+        message       TEXT NOT NULL,
+        position      INTEGER NOT NULL,
+        tried         INTEGER NOT NULL,
+        status        TEXT NOT NULL,
+        reason        TEXT NOT NULL,
+        relay         TEXT NOT NULL,
+        remote_mta    TEXT,
+        remote_reply  TEXT,
+        tls           TEXT NOT NULL,
+        PRIMARY KEY (message, position, tried)
+    ) WITHOUT ROWID;
+    ",
 ];
 
 /// The version that this program writes.
@@ -86,6 +102,22 @@ fn unusable(error: rusqlite::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_database_keeps_its_messages() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA user_version = 1;
+                 INSERT INTO recipient (message, position, address, original, dsn, state)
+                 VALUES ('AAAAAA', 0, 'r@x', 'r@x', '[null,{}]', 'pending')",
+            )
+            .unwrap();
+        migrate(&mut connection).unwrap();
+        let tried: i64 = connection.query_row("SELECT tried FROM recipient", [], |row| row.get(0)).unwrap();
+        assert_eq!(tried, 0);
+    }
 
     #[test]
     fn migrating_twice_changes_nothing_and_a_newer_version_is_refused() {

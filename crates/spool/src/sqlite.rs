@@ -9,7 +9,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
-use crate::store::{Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
+use crate::store::{
+    ATTEMPTS_KEPT, Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
+};
 
 /// A connection to the queue's database.
 pub struct SqliteStore {
@@ -53,7 +55,7 @@ impl SqliteStore {
 
     fn with_recipients(&self, mut stored: Vec<Stored>) -> Result<Vec<Stored>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT position, address, original, dsn, state, status, reason, relay, remote_mta, remote_reply, tls
+            "SELECT position, address, original, dsn, state, status, reason, relay, remote_mta, remote_reply, tls, tried
              FROM recipient WHERE message = ?1 ORDER BY position",
         )?;
         for stored in &mut stored {
@@ -123,6 +125,15 @@ impl Store for SqliteStore {
         Ok(self.with_recipients(found.into_iter().collect())?.pop())
     }
 
+    fn attempts(&mut self, id: &QueueId) -> Result<Vec<(u32, Progress)>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT status, reason, relay, remote_mta, remote_reply, tls, tried, position FROM attempt
+             WHERE message = ?1 ORDER BY tried, position",
+        )?;
+        let rows = statement.query_map([id.as_str()], |row| Ok((row.get(7)?, read_progress(row, 0)?)))?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    }
+
     fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError> {
         let mut statement = self.connection.prepare("SELECT id FROM message WHERE body IS NULL")?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
@@ -169,6 +180,7 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
         }
         Change::Remove { id } => {
             execute(connection, "DELETE FROM recipient WHERE message = ?1", params![id.as_str()])?;
+            execute(connection, "DELETE FROM attempt WHERE message = ?1", params![id.as_str()])?;
             execute(connection, "DELETE FROM message WHERE id = ?1", params![id.as_str()])
         }
     }
@@ -269,7 +281,7 @@ fn set_recipient(
     execute(
         connection,
         "UPDATE recipient SET state = ?3, status = ?4, reason = ?5, relay = ?6, remote_mta = ?7, remote_reply = ?8,
-         tls = ?9 WHERE message = ?1 AND position = ?2",
+         tls = ?9, tried = ?10 WHERE message = ?1 AND position = ?2",
         params![
             id.as_str(),
             position,
@@ -280,7 +292,43 @@ fn set_recipient(
             progress.and_then(|p| p.remote.as_ref()).map(|(mta, _)| mta),
             progress.and_then(|p| p.remote.as_ref()).map(|(_, reply)| reply),
             progress.map(|p| &p.tls),
+            progress.map_or(0, |p| micros(p.at)),
         ],
+    )?;
+    match state {
+        RecipientState::Deferred(progress) => add_attempt(connection, id, position, progress),
+        _ => Ok(()),
+    }
+}
+
+/// Remembers a failed attempt, and forgets the oldest beyond [`ATTEMPTS_KEPT`].
+fn add_attempt(
+    connection: &Connection,
+    id: &QueueId,
+    position: u32,
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    execute(
+        connection,
+        "INSERT INTO attempt (message, position, tried, status, reason, relay, remote_mta, remote_reply, tls)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        params![
+            id.as_str(),
+            position,
+            micros(progress.at),
+            progress.status.to_string(),
+            progress.text,
+            progress.relay,
+            progress.remote.as_ref().map(|(mta, _)| mta),
+            progress.remote.as_ref().map(|(_, reply)| reply),
+            progress.tls,
+        ],
+    )?;
+    execute(
+        connection,
+        "DELETE FROM attempt WHERE message = ?1 AND position = ?2 AND tried <=
+         (SELECT tried FROM attempt WHERE message = ?1 AND position = ?2 ORDER BY tried DESC LIMIT 1 OFFSET ?3)",
+        params![id.as_str(), position, ATTEMPTS_KEPT as i64],
     )
 }
 
@@ -325,16 +373,7 @@ fn read_recipient(row: &Row<'_>) -> rusqlite::Result<(u32, Recipient, RecipientS
         notify,
     };
     let word: String = row.get(4)?;
-    let progress = || -> rusqlite::Result<Progress> {
-        let (mta, reply): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
-        Ok(Progress {
-            status: parsed(row, 5, |text| text.parse().ok())?,
-            text: row.get(6)?,
-            relay: row.get(7)?,
-            remote: mta.zip(reply),
-            tls: row.get(10)?,
-        })
-    };
+    let progress = || read_progress(row, 5);
     let state = match word.as_str() {
         "pending" => RecipientState::Pending,
         "deferred" => RecipientState::Deferred(progress()?),
@@ -343,6 +382,19 @@ fn read_recipient(row: &Row<'_>) -> rusqlite::Result<(u32, Recipient, RecipientS
         other => return Err(damaged(4, format!("state {other:?}"))),
     };
     Ok((row.get(0)?, recipient, state))
+}
+
+/// Status, reason, relay, remote_mta, remote_reply, tls and tried, beginning at column `first`.
+fn read_progress(row: &Row<'_>, first: usize) -> rusqlite::Result<Progress> {
+    let (mta, reply): (Option<String>, Option<String>) = (row.get(first + 3)?, row.get(first + 4)?);
+    Ok(Progress {
+        status: parsed(row, first, |text| text.parse().ok())?,
+        text: row.get(first + 1)?,
+        relay: row.get(first + 2)?,
+        remote: mta.zip(reply),
+        tls: row.get(first + 5)?,
+        at: time(row.get(first + 6)?),
+    })
 }
 
 fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
@@ -464,6 +516,7 @@ mod tests {
             relay: "none".into(),
             remote: Some(("mx.y".into(), "450 no".into())),
             tls: "may".into(),
+            at: time(4_000_000),
         };
         let state = |position, state| Change::Recipient { id: id.clone(), position, state };
         store.commit(&[
@@ -478,6 +531,36 @@ mod tests {
         assert_eq!(found.states, [(1, RecipientState::Deferred(progress)), (2, RecipientState::Pending)]);
         assert_eq!(found.message.envelope.recipients[0].address.as_str(), "r1@y");
         assert_eq!((found.attempts, found.next_attempt), (1, time(5_000_000)));
+    }
+
+    #[test]
+    fn the_last_attempts_are_remembered() {
+        let (_dir, mut store) = store();
+        let id = QueueId::parse("AAAAAA").unwrap();
+        store.commit(&[added("AAAAAA", 2)]);
+        let beyond = ATTEMPTS_KEPT as i64 + 3;
+        for n in 1..=beyond {
+            let progress = Progress {
+                status: Status::new(4, 4, 1),
+                text: format!("attempt {n}"),
+                relay: "none".into(),
+                remote: None,
+                tls: String::new(),
+                at: time(n * 1_000_000),
+            };
+            store.commit(&[vec![Change::Recipient {
+                id: id.clone(),
+                position: (n == 1).into(),
+                state: RecipientState::Deferred(progress),
+            }]]);
+        }
+        let attempts = store.attempts(&id).unwrap();
+        assert_eq!(attempts.len(), 1 + ATTEMPTS_KEPT);
+        assert_eq!((attempts[0].0, attempts[0].1.text.as_str()), (1, "attempt 1"));
+        assert_eq!(attempts[1].1.text, "attempt 4");
+        assert_eq!(attempts.last().unwrap().1.at, time(beyond * 1_000_000));
+        store.commit(&[vec![Change::Remove { id: id.clone() }]]);
+        assert_eq!(store.attempts(&id).unwrap(), []);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::time::SystemTime;
 
 use mail::{Message, QueueId, Recipient, Status};
 
+/// How many attempts are remembered for each recipient: at the default times, about the last day.
+pub const ATTEMPTS_KEPT: usize = 20;
+
 /// A durable store. `commit` is called by one thread; the questions may be asked of another instance at the same time.
 pub trait Store: Send {
     /// Carries out all groups in one transaction. Each group takes effect whole or not at all; a group that fails by itself
@@ -26,6 +29,10 @@ pub trait Store: Send {
 
     /// One message.
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError>;
+
+    /// The failed attempts at the recipients of one message, as (position, what happened), oldest first; at most
+    /// [`ATTEMPTS_KEPT`] for each.
+    fn attempts(&mut self, id: &QueueId) -> Result<Vec<(u32, Progress)>, StoreError>;
 
     /// Ids of the messages whose content is a file; everything else in the body directory is swept.
     fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError>;
@@ -154,6 +161,8 @@ pub struct Progress {
     pub remote: Option<(String, String)>,
     /// The `tls=` field.
     pub tls: String,
+    /// When it was spoken.
+    pub at: SystemTime,
 }
 
 /// A message as the store has it.

@@ -13,9 +13,11 @@ mod postmap;
 mod postqueue;
 mod postsuper;
 mod probe;
+mod queue;
 mod queue_link;
 mod sendmail;
 mod stand_alone;
+mod why;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,6 +67,16 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "postsuper", about: "delete, hold, release and requeue messages", run: postsuper::run },
     Command { name: "postcat", about: "show a message of the queue", run: postcat::run },
     Command { name: "postlog", about: "write a line to the mail log", run: postlog::run },
+    Command {
+        name: "why",
+        about: "say why a message is still in the queue, and what would help",
+        run: why::run,
+    },
+    Command {
+        name: "queue",
+        about: "list, group and change the queue by sender, recipient, reason, age",
+        run: queue::run,
+    },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },

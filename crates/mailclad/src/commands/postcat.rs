@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::params;
 use link::message::Shown;
 use link::{Reply, Request};
 use mail::{Origin, QueueId, date, header};
@@ -13,7 +12,6 @@ use mail::{Origin, QueueId, date, header};
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
 use super::{config_directory, fatal, load};
-use crate::paths::Paths;
 
 /// What is shown.
 #[derive(Clone, Copy, Default)]
@@ -50,9 +48,9 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Ok((_, settings)) => settings,
         Err(why) => return fatal("postcat", &why, 1),
     };
-    let paths = Paths::new(settings.get(params::queue_directory));
-    let Some(mut queue) = QueueLink::open(&paths.queue_socket()) else {
-        return fatal("postcat", "the mail system is down: start it first", 1);
+    let mut queue = match QueueLink::open_any(&settings) {
+        Ok(queue) => queue,
+        Err(why) => return fatal("postcat", &why, 1),
     };
     for word in options.operands() {
         let text = word.to_string_lossy();

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::params;
-use link::message::{FlushWhat, Listed, QueueName};
+use config::{Settings, params};
+use link::message::{FlushWhat, Listed, QueueName, Selection};
 use link::{Reply, Request};
 use mail::{QueueId, date};
 
@@ -37,9 +37,13 @@ pub fn run(args: &[OsString]) -> ExitCode {
             Ok(('p', _)) => wish = Some(Wish::List),
             Ok(('j', _)) => wish = Some(Wish::Json),
             Ok(('f', _)) => wish = Some(Wish::Flush(FlushWhat::All)),
-            Ok(('i', Some(value))) => match QueueId::parse(&text(value)) {
+            Ok(('i', Some(value))) => match QueueId::parse(&value.to_string_lossy()) {
                 Some(id) => wish = Some(Wish::Flush(FlushWhat::Message(id))),
-                None => return fatal("postqueue", "-i: that is no queue id", USAGE),
+                None => {
+                    let name = value.to_string_lossy();
+                    let why = format!("Cannot flush queue ID - invalid name: \"{name}\"");
+                    return fatal("postqueue", &why, UNAVAILABLE);
+                }
             },
             Ok(('s', Some(value))) => wish = Some(Wish::Flush(FlushWhat::Site(text(value)))),
             Ok(_) => {}
@@ -71,14 +75,20 @@ fn perform(directory: Option<PathBuf>, wish: &Wish) -> ExitCode {
         Ok((_, settings)) => settings,
         Err(why) => return fatal("postqueue", &why, UNAVAILABLE),
     };
-    let paths = Paths::new(settings.get(params::queue_directory));
-    let Some(mut queue) = QueueLink::open(&paths.queue_socket()) else {
-        return fatal("postqueue", "Queue report unavailable - mail system is down", UNAVAILABLE);
+    let mut queue = match open(&settings, wish) {
+        Ok(queue) => queue,
+        Err(why) => return fatal("postqueue", &why, UNAVAILABLE),
     };
     let done = match wish {
-        Wish::Flush(what) => queue.ask(Request::Flush(what.clone()), &[]).map(|_| ()),
-        Wish::List => print_list(&mut queue),
-        Wish::Json => print_json(&mut queue),
+        Wish::Flush(what) => match queue.ask(Request::Flush(what.clone()), &[]) {
+            Ok((Reply::Failed(why), _)) | Err(why) => Err(why),
+            Ok(_) => Ok(()),
+        },
+        Wish::List => {
+            let long_ids = settings.get(params::enable_long_queue_ids);
+            print_list(&mut queue, &Selection::default(), long_ids)
+        }
+        Wish::Json => print_json(&mut queue, &Selection::default()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,21 +96,44 @@ fn perform(directory: Option<PathBuf>, wish: &Wish) -> ExitCode {
     }
 }
 
-/// Pages through the queue. Nothing needs the whole of it in memory.
-fn each(queue: &mut QueueLink, mut take: impl FnMut(&Listed) -> io::Result<()>) -> Result<(), String> {
+/// A list is made of a stopped system too, for who may open its store; only a running one can be flushed.
+fn open(settings: &Settings, wish: &Wish) -> Result<QueueLink, String> {
+    let paths = Paths::new(settings.get(params::queue_directory));
+    if let Some(queue) = QueueLink::open(&paths.queue_socket()) {
+        return Ok(queue);
+    }
+    if let Wish::Flush(_) = wish {
+        return Err("Cannot flush mail queue - mail system is down".into());
+    }
+    match QueueLink::open_stopped(settings) {
+        Ok(queue) => {
+            eprintln!("postqueue: warning: Mail system is down -- accessing queue directly");
+            Ok(queue)
+        }
+        Err(why) => Err(format!("Queue report unavailable - {why}")),
+    }
+}
+
+/// Pages through the messages that fit. Nothing needs the whole queue in memory.
+pub(super) fn each(
+    queue: &mut QueueLink,
+    select: &Selection,
+    mut take: impl FnMut(&Listed) -> io::Result<()>,
+) -> Result<(), String> {
     let mut after = None;
     loop {
-        match queue.ask(Request::List { after: after.take() }, &[])?.0 {
-            Reply::Listing { entries, more } => {
+        let request = Request::List { select: Box::new(select.clone()), after };
+        match queue.ask(request, &[])?.0 {
+            Reply::Listing { entries, after: next } => {
                 for entry in &entries {
                     // A reader who has gone, as in `mailq | head`, ends the listing quietly.
                     if take(entry).is_err() {
                         return Ok(());
                     }
                 }
-                match entries.last() {
-                    Some(last) if more => after = Some(last.id.clone()),
-                    _ => return Ok(()),
+                match next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(()),
                 }
             }
             Reply::Failed(why) => return Err(why),
@@ -109,40 +142,49 @@ fn each(queue: &mut QueueLink, mut take: impl FnMut(&Listed) -> io::Result<()>) 
     }
 }
 
-fn print_list(queue: &mut QueueLink) -> Result<(), String> {
+/// `postqueue -p` of the messages that fit.
+pub(super) fn print_list(queue: &mut QueueLink, select: &Selection, long_ids: bool) -> Result<(), String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut count, mut bytes) = (0u64, 0u64);
-    each(queue, |entry| {
+    each(queue, select, |entry| {
         if count == 0 {
-            writeln!(out, "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------")?;
+            out.write_all(match long_ids {
+                true => b"----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n",
+                false => b"-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n",
+            })?;
         }
         count += 1;
         bytes += entry.size;
-        out.write_all(entry_text(entry).as_bytes())
+        out.write_all(entry_text(entry, long_ids).as_bytes())
     })?;
     let end = match count {
         0 => "Mail queue is empty".to_owned(),
-        1 => format!("-- {} Kbytes in 1 Request.", bytes.div_ceil(1024)),
-        _ => format!("-- {} Kbytes in {count} Requests.", bytes.div_ceil(1024)),
+        1 => format!("-- {} Kbytes in 1 Request.", bytes / 1024),
+        _ => format!("-- {} Kbytes in {count} Requests.", bytes / 1024),
     };
     let _ = writeln!(out, "{end}").and_then(|()| out.flush());
     Ok(())
 }
 
-/// An entry of `-p`, with the empty line behind it.
-fn entry_text(entry: &Listed) -> String {
+/// An entry of `-p`, with the empty line behind it. `long_ids` is enable_long_queue_ids, which makes the first column wider.
+fn entry_text(entry: &Listed, long_ids: bool) -> String {
     let mark = match entry.queue {
         QueueName::Active => "*",
         QueueName::Hold => "!",
         _ if entry.forced_expire => "#",
-        _ => " ",
+        _ => "",
     };
     let sender = match entry.sender.is_null() {
         true => "MAILER-DAEMON".to_owned(),
         false => entry.sender.to_string(),
     };
     let id = format!("{}{mark}", entry.id);
-    let mut out = format!("{id:<11} {:>7} {:>20} {sender}\n", entry.size, date::asctime(entry.arrival));
+    let (size, arrival) = (entry.size, date::asctime(entry.arrival));
+    let mut out = match long_ids {
+        true => format!("{id:<17} {size:>8} {arrival:<19} {sender}\n"),
+        false => format!("{id:<11} {size:>7} {arrival:<20} {sender}\n"),
+    };
+    let indent = if long_ids { 47 } else { 41 };
     let mut last_reason = None;
     for (recipient, reason) in &entry.recipients {
         if let Some(reason) = reason
@@ -152,15 +194,16 @@ fn entry_text(entry: &Listed) -> String {
             out.push_str(&format!("{:>78}\n", format!("({reason})")));
             last_reason = Some(reason);
         }
-        out.push_str(&format!("{:41}{}\n", "", recipient.address));
+        out.push_str(&format!("{:indent$}{}\n", "", recipient.address));
     }
     out.push('\n');
     out
 }
 
-fn print_json(queue: &mut QueueLink) -> Result<(), String> {
+/// `postqueue -j` of the messages that fit.
+pub(super) fn print_json(queue: &mut QueueLink, select: &Selection) -> Result<(), String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    each(queue, |entry| {
+    each(queue, select, |entry| {
         let seconds = entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let recipients: Vec<_> = entry
             .recipients
@@ -214,10 +257,11 @@ mod tests {
                 (Recipient::new(Address::internal("b@y").unwrap()), Some("connect to y: timed out".into())),
             ],
         };
-        let text = entry_text(&entry);
+        let text = entry_text(&entry, false);
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with("EB0AC9B013C      331 "), "{}", lines[0]);
-        assert!(lines[0].ends_with(" s@x"));
+        assert!(lines[0].starts_with("EB0AC9B013C     331 "), "{}", lines[0]);
+        assert!(lines[0].ends_with("  s@x"), "{}", lines[0]);
+        assert!(entry_text(&entry, true).starts_with("EB0AC9B013C            331 "));
         assert_eq!(lines[1].len(), 78);
         assert!(lines[1].ends_with("(connect to y: timed out)"));
         assert_eq!(lines[2], format!("{:41}a@y", ""));

@@ -1,24 +1,34 @@
-//! postsuper(1): delete, hold, release and requeue messages.
+//! postsuper(1): delete, hold, release, requeue and expire messages.
 
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::params;
-use link::message::{Change, QueueName};
+use link::message::{Change, QueueName, Selection};
 use link::{Reply, Request};
 use mail::QueueId;
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
 use super::{config_directory, fatal, load};
-use crate::paths::Paths;
+use crate::mail_log;
+
+/// The actions with their letters, words and totals, in the order in which totals are printed.
+const ACTIONS: [(Change, char, &str, &str); 5] = [
+    (Change::Requeue, 'r', "requeued", "Requeued"),
+    (Change::Delete, 'd', "removed", "Deleted"),
+    (Change::Expire, 'e', "expired", "Force-expired"),
+    (Change::Hold, 'h', "placed on hold", "Placed on hold"),
+    (Change::Release, 'H', "released from hold", "Released from hold"),
+];
 
 struct Wish {
     action: Change,
     /// Empty: all.
     ids: Vec<QueueId>,
+    /// Named one by one on the command line: each change is told.
+    by_name: bool,
 }
 
 /// Runs postsuper.
@@ -30,16 +40,21 @@ pub fn run(args: &[OsString]) -> ExitCode {
         match option {
             Ok(('c', Some(value))) => directory = Some(PathBuf::from(value)),
             Ok((letter, Some(value))) => {
-                let action = match letter {
-                    'd' => Change::Delete,
-                    'h' => Change::Hold,
-                    'H' => Change::Release,
-                    'r' => Change::Requeue,
-                    _ => Change::Expire,
-                };
-                match ids(&value.to_string_lossy()) {
-                    Ok(ids) => wishes.extend(ids.map(|ids| Wish { action, ids })),
+                let ids = match ids(&value.to_string_lossy()) {
+                    Ok(ids) => ids,
                     Err(why) => return fatal("postsuper", &why, 1),
+                };
+                let by_name = ids.as_ref().is_some_and(|ids| !ids.is_empty());
+                let mut wish = |action| {
+                    wishes.extend(ids.clone().map(|ids| Wish { action, ids, by_name }));
+                };
+                match ACTIONS.iter().find(|(_, own, ..)| *own == letter) {
+                    Some((action, ..)) => wish(*action),
+                    // -f: expire, and release what is on hold.
+                    None => {
+                        wish(Change::Expire);
+                        wish(Change::Release);
+                    }
                 }
             }
             // -p, -s and -S repair a directory of files, which there is none of.
@@ -55,7 +70,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
                 return fatal(
                     "postsuper",
                     &format!(
-                        "unknown queue \"{}\": use incoming, active, deferred or hold",
+                        "unknown queue \"{}\": use incoming, active, deferred, hold or corrupt",
                         name.to_string_lossy()
                     ),
                     1,
@@ -63,23 +78,10 @@ pub fn run(args: &[OsString]) -> ExitCode {
             }
         }
     }
-    let settings = match load(&config_directory(directory), "postsuper") {
-        Ok((_, settings)) => settings,
-        Err(why) => return fatal("postsuper", &why, 1),
-    };
-    let paths = Paths::new(settings.get(params::queue_directory));
-    if wishes.is_empty() {
-        return ExitCode::SUCCESS;
+    match perform(directory, &wishes, &queues) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fatal("postsuper", &why, 1),
     }
-    let Some(mut queue) = QueueLink::open(&paths.queue_socket()) else {
-        return fatal("postsuper", "the mail system is down: start it first", 1);
-    };
-    for wish in wishes {
-        if let Err(why) = perform(&mut queue, wish, &queues) {
-            return fatal("postsuper", &why, 1);
-        }
-    }
-    ExitCode::SUCCESS
 }
 
 /// The ids that an option names: `ALL`, `-` for standard input, or one. `None`: a list from standard input that is empty
@@ -102,30 +104,58 @@ fn ids(value: &str) -> Result<Option<Vec<QueueId>>, String> {
     }
 }
 
-fn perform(queue: &mut QueueLink, wish: Wish, queues: &[QueueName]) -> Result<(), String> {
-    let (word, total) = match wish.action {
-        Change::Delete => ("removed", "Deleted"),
-        Change::Hold => ("placed on hold", "Placed on hold"),
-        Change::Release => ("released from hold", "Released from hold"),
-        Change::Requeue => ("requeued", "Requeued"),
-        Change::Expire => ("expired", "Force-expired"),
-    };
-    let request = Request::Change { action: wish.action, ids: wish.ids, queues: queues.to_vec() };
-    match queue.ask(request, &[])?.0 {
-        Reply::Changed(ids) => {
-            for id in &ids {
-                eprintln!("postsuper: {id}: {word}");
-            }
-            if !ids.is_empty() {
-                eprintln!(
-                    "postsuper: {total}: {} message{}",
-                    ids.len(),
-                    if ids.len() == 1 { "" } else { "s" }
-                );
-            }
-            Ok(())
+fn perform(directory: Option<PathBuf>, wishes: &[Wish], queues: &[QueueName]) -> Result<(), String> {
+    let (_, settings) = load(&config_directory(directory), "postsuper")?;
+    if wishes.is_empty() {
+        return Ok(());
+    }
+    let mut queue = QueueLink::open_any(&settings)?;
+    let log = mail_log::open(&settings, "postsuper").ok();
+    let say = |text: String| {
+        eprintln!("postsuper: {text}");
+        if let Some(log) = &log {
+            maillog::info!(log, "{text}");
         }
-        Reply::Failed(why) => Err(why),
-        _ => Err("unexpected answer from the queue".into()),
+    };
+    let mut totals = [None; ACTIONS.len()];
+    for wish in wishes {
+        let Some(at) = ACTIONS.iter().position(|(action, ..)| *action == wish.action) else { continue };
+        let select = Selection { ids: wish.ids.clone(), queues: queues.to_vec(), ..Selection::default() };
+        let ids = change_all(&mut queue, wish.action, &select, |_| {})?;
+        *totals[at].get_or_insert(0) += ids.len();
+        if wish.by_name {
+            ids.iter().for_each(|id| say(format!("{id}: {}", ACTIONS[at].2)));
+        }
+    }
+    for ((_, _, _, word), total) in ACTIONS.iter().zip(totals) {
+        if let Some(total) = total {
+            say(format!("{word}: {total} message{}", if total == 1 { "" } else { "s" }));
+        }
+    }
+    Ok(())
+}
+
+/// Changes every message that fits, page by page. `progress` hears after each page how many were done.
+pub(super) fn change_all(
+    queue: &mut QueueLink,
+    action: Change,
+    select: &Selection,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<QueueId>, String> {
+    let (mut done, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::Change { action, select: Box::new(select.clone()), after };
+        match queue.ask(request, &[])?.0 {
+            Reply::Changed { ids, after: next } => {
+                done.extend(ids);
+                progress(done.len());
+                match next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(done),
+                }
+            }
+            Reply::Failed(why) => return Err(why),
+            _ => return Err("unexpected answer from the queue".into()),
+        }
     }
 }

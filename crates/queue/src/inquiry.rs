@@ -1,0 +1,250 @@
+//! What commands ask of the queue without changing it: which messages there are, which of them fit a selection, what one of
+//! them is. The same for a running and for a stopped system.
+
+use std::os::fd::OwnedFd;
+use std::time::SystemTime;
+
+use link::Reply;
+use link::message::{Attempt, Explained, Listed, QueueName, Selection, Shown};
+use mail::{Address, QueueId, Recipient};
+use spool::{Body, RecipientState, Spool, StoreError, Stored};
+
+use crate::backoff::Backoff;
+
+/// Messages looked at for one page. Bounds how long one question keeps the others waiting.
+const PAGE: usize = 500;
+
+/// The store, with what only a running system knows.
+pub(crate) struct Inquiry<'a> {
+    pub(crate) spool: &'a Spool,
+    /// Is this message in the active queue?
+    pub(crate) is_active: &'a dyn Fn(&QueueId) -> bool,
+}
+
+/// Part of an answer.
+pub(crate) struct Page {
+    /// Messages that fit, in order of their ids.
+    pub(crate) found: Vec<Stored>,
+    /// Where to go on; `None` at the end.
+    pub(crate) after: Option<QueueId>,
+}
+
+impl Inquiry<'_> {
+    /// The next messages that fit.
+    pub(crate) fn page(
+        &self,
+        select: &Selection,
+        after: Option<&QueueId>,
+        now: SystemTime,
+    ) -> Result<Page, StoreError> {
+        let (mut looked_at, after) = match select.ids.is_empty() {
+            true => {
+                let page = self.spool.questions().list(after, PAGE)?;
+                let after = page.last().filter(|_| page.len() == PAGE).map(|last| last.message.id.clone());
+                (page, after)
+            }
+            false => self.named(&select.ids, after)?,
+        };
+        looked_at.retain(|stored| fits(select, &self.listed(stored), now));
+        Ok(Page { found: looked_at, after })
+    }
+
+    /// Messages named one by one; those that are not there are passed over.
+    fn named(
+        &self,
+        ids: &[QueueId],
+        after: Option<&QueueId>,
+    ) -> Result<(Vec<Stored>, Option<QueueId>), StoreError> {
+        let mut ids: Vec<_> = ids.iter().filter(|id| after.is_none_or(|after| *id > after)).collect();
+        ids.sort();
+        ids.dedup();
+        let next = (ids.len() > PAGE).then(|| ids[PAGE - 1].clone());
+        ids.truncate(PAGE);
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.spool.questions().find(id)?);
+        }
+        Ok((found, next))
+    }
+
+    /// A page for `postqueue -p` and its relatives.
+    pub(crate) fn listing(&self, select: &Selection, after: Option<&QueueId>, now: SystemTime) -> Reply {
+        match self.page(select, after, now) {
+            Ok(Page { found, after }) => {
+                Reply::Listing { entries: found.iter().map(|stored| self.listed(stored)).collect(), after }
+            }
+            Err(error) => Reply::Failed(error.to_string()),
+        }
+    }
+
+    /// The entry of one message.
+    pub(crate) fn listed(&self, stored: &Stored) -> Listed {
+        let queue = match stored {
+            _ if (self.is_active)(&stored.message.id) => QueueName::Active,
+            Stored { held: true, .. } => QueueName::Hold,
+            Stored { attempts: 0, .. } => QueueName::Incoming,
+            _ => QueueName::Deferred,
+        };
+        Listed {
+            id: stored.message.id.clone(),
+            queue,
+            arrival: stored.message.arrival,
+            size: stored.message.size,
+            forced_expire: stored.expire,
+            sender: stored.message.envelope.sender.clone(),
+            recipients: stored
+                .recipients()
+                .map(|(recipient, _, state)| (recipient.clone(), reason(state).map(str::to_owned)))
+                .collect(),
+        }
+    }
+
+    /// `postcat`: envelope and content, with a descriptor when the content is a file.
+    pub(crate) fn show(&self, id: &QueueId) -> (Reply, Vec<OwnedFd>) {
+        let found = self.spool.questions().find(id);
+        let stored = match found {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return (Reply::NotFound, Vec::new()),
+            Err(error) => return (Reply::Failed(error.to_string()), Vec::new()),
+        };
+        let listed = self.listed(&stored);
+        let body = self.spool.body(&stored.message, stored.body.clone());
+        let shown = |body| Reply::Message(Box::new(Shown { listed, message: stored.message.clone(), body }));
+        match body {
+            Ok(Body::Inline(bytes)) => (shown(Some(bytes)), Vec::new()),
+            Ok(Body::File(file)) => (shown(None), vec![file.into()]),
+            // An administrator looks at a damaged message to see what is left of it.
+            Err(error) => match stored.body.clone() {
+                Some(bytes) => (shown(Some(bytes)), Vec::new()),
+                None => (Reply::Failed(error.to_string()), Vec::new()),
+            },
+        }
+    }
+
+    /// `mailclad why`: one message and the attempts at it.
+    pub(crate) fn explain(&self, id: &QueueId, backoff: &Backoff) -> Reply {
+        let (stored, attempts) = {
+            let mut store = self.spool.questions();
+            match store.find(id).and_then(|found| Ok((found, store.attempts(id)?))) {
+                Ok((Some(stored), attempts)) => (stored, attempts),
+                Ok((None, _)) => return Reply::NotFound,
+                Err(error) => return Reply::Failed(error.to_string()),
+            }
+        };
+        let recipient_at = |position: u32| -> Option<Recipient> {
+            stored.recipients().find(|(_, at, _)| *at == position).map(|(recipient, ..)| recipient.clone())
+        };
+        // Attempts at recipients that are done by now tell nothing about the rest.
+        let attempts = attempts
+            .into_iter()
+            .filter_map(|(position, progress)| {
+                Some(Attempt {
+                    recipient: recipient_at(position)?,
+                    at: progress.at,
+                    status: progress.status,
+                    text: progress.text,
+                    relay: progress.relay,
+                    remote: progress.remote,
+                    tls: progress.tls,
+                })
+            })
+            .collect();
+        Reply::Explained(Box::new(Explained {
+            listed: self.listed(&stored),
+            rounds: stored.attempts,
+            next_attempt: stored.next_attempt,
+            expires: backoff.expires(stored.message.arrival, stored.message.envelope.sender.is_null()),
+            attempts,
+        }))
+    }
+}
+
+fn reason(state: &RecipientState) -> Option<&str> {
+    match state {
+        RecipientState::Deferred(progress) | RecipientState::Failed(progress) => Some(&progress.text),
+        RecipientState::Pending | RecipientState::Delivered(_) | RecipientState::Done => None,
+    }
+}
+
+/// Does a message fit? Every restriction that is there must.
+pub(crate) fn fits(select: &Selection, listed: &Listed, now: SystemTime) -> bool {
+    let Selection { ids, queues, sender, recipient, reason, older, newer } = select;
+    let age = now.duration_since(listed.arrival).unwrap_or_default();
+    let has_reason = |text: &String| {
+        let text = text.to_lowercase();
+        listed
+            .recipients
+            .iter()
+            .any(|(_, reason)| reason.as_ref().is_some_and(|reason| reason.to_lowercase().contains(&text)))
+    };
+    let has_recipient =
+        |pattern: &String| listed.recipients.iter().any(|(own, _)| is_address(pattern, &own.address));
+    (ids.is_empty() || ids.contains(&listed.id))
+        && (queues.is_empty() || queues.contains(&listed.queue))
+        && sender.as_ref().is_none_or(|pattern| is_address(pattern, &listed.sender))
+        && recipient.as_ref().is_none_or(has_recipient)
+        && reason.as_ref().is_none_or(has_reason)
+        && older.is_none_or(|older| age >= older)
+        && newer.is_none_or(|newer| age <= newer)
+}
+
+/// `user@domain`, `@domain`, or `<>` for the null address.
+fn is_address(pattern: &str, address: &Address) -> bool {
+    match pattern.strip_prefix('@') {
+        Some(domain) => address.domain().is_some_and(|own| own.eq_ignore_ascii_case(domain)),
+        None if pattern == "<>" => address.is_null(),
+        None => address.as_str().eq_ignore_ascii_case(pattern),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn selections() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let address = |text: &str| Address::internal(text).unwrap();
+        let listed = Listed {
+            id: QueueId::parse("ABCDEF1234").unwrap(),
+            queue: QueueName::Deferred,
+            arrival: now - Duration::from_secs(3600),
+            size: 1,
+            forced_expire: false,
+            sender: address("News@List.test"),
+            recipients: vec![
+                (Recipient::new(address("a@one.test")), Some("connect to one.test: Timed out".into())),
+                (Recipient::new(address("b@two.test")), None),
+            ],
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let hours = |n: u64| Some(Duration::from_secs(n * 3600));
+        let any = Selection::default;
+        let id = |text| vec![QueueId::parse(text).unwrap()];
+        for (select, expected) in [
+            (any(), true),
+            (Selection { ids: id("ABCDEF1234"), ..any() }, true),
+            (Selection { ids: id("ABCDEF1235"), ..any() }, false),
+            (Selection { queues: vec![QueueName::Hold], ..any() }, false),
+            (Selection { queues: vec![QueueName::Hold, QueueName::Deferred], ..any() }, true),
+            (Selection { sender: text("news@list.test"), ..any() }, true),
+            (Selection { sender: text("@list.test"), ..any() }, true),
+            (Selection { sender: text("@test"), ..any() }, false),
+            (Selection { sender: text("<>"), ..any() }, false),
+            (Selection { recipient: text("B@two.test"), ..any() }, true),
+            (Selection { recipient: text("@three.test"), ..any() }, false),
+            (Selection { reason: text("timed OUT"), ..any() }, true),
+            (Selection { reason: text("refused"), ..any() }, false),
+            (Selection { older: hours(1), ..any() }, true),
+            (Selection { older: hours(2), ..any() }, false),
+            (Selection { newer: hours(2), ..any() }, true),
+            (Selection { newer: Some(Duration::from_secs(60)), ..any() }, false),
+            // All that is asked must hold.
+            (Selection { reason: text("timed"), sender: text("<>"), ..any() }, false),
+        ] {
+            assert_eq!(fits(&select, &listed, now), expected, "{select:?}");
+        }
+    }
+}
