@@ -34,7 +34,10 @@ fn site_with_deferred_mail() -> Site {
 fn the_queue_of_a_running_system_is_listed_explained_and_changed() {
     let site = site_with_deferred_mail();
     let (list, _) = text(&site.run(&["postqueue", "-p"], ""));
-    assert!(list.starts_with("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"), "{list}");
+    assert!(
+        list.starts_with("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"),
+        "{list}"
+    );
     assert!(list.ends_with("-- 0 Kbytes in 2 Requests.\n"), "{list}");
     assert_eq!(list.matches(": Connection refused)").count(), 1, "one reason for both recipients\n{list}");
 
@@ -43,13 +46,21 @@ fn the_queue_of_a_running_system_is_listed_explained_and_changed() {
     let id = json.split("\"queue_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
 
     let (why, _) = text(&site.run(&["why", &id], ""));
-    for part in ["tried once; next attempt ", "<one@dead.test>\n", "Connection refused\n", "nothing listens on that port"] {
+    for part in [
+        "tried once; next attempt ",
+        "<one@dead.test>\n",
+        "Connection refused\n",
+        "nothing listens on that port",
+    ] {
         assert!(why.contains(part), "{part:?} in\n{why}");
     }
     let (causes, _) = text(&site.run(&["queue", "causes"], ""));
     let lines: Vec<_> = causes.lines().collect();
     assert_eq!(lines.len(), 3, "{causes}");
-    assert!(lines[1].starts_with("         2        1 ") && lines[1].contains("Connection refused"), "{causes}");
+    assert!(
+        lines[1].starts_with("         2        1 ") && lines[1].contains("Connection refused"),
+        "{causes}"
+    );
     assert!(lines[2].ends_with("come back later"), "{causes}");
 
     let (shown, said) = text(&site.run(&["queue", "delete", "-t", "connection REFUSED", "-n"], ""));
@@ -58,6 +69,10 @@ fn the_queue_of_a_running_system_is_listed_explained_and_changed() {
     assert!(said.contains("1 message deleted"), "{said}");
     let (list, _) = text(&site.run(&["postqueue", "-p"], ""));
     assert!(!list.contains(&id) && list.contains("three@gone.test"), "{list}");
+    let refused = site.run(&["postqueue", "-s", "elsewhere.test"], "");
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(text(&refused).1.contains("Flush service is not configured for destination \"elsewhere.test\""));
+    assert!(site.run(&["postqueue", "-s", "gone.test"], "").status.success());
     let gone = site.run(&["why", &id], "");
     assert!(!gone.status.success() && text(&gone).1.contains("no such message"), "{:?}", text(&gone));
 }

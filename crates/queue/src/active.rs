@@ -20,6 +20,7 @@ pub(crate) struct Active {
     /// Deliveries of this round whose process died.
     pub(crate) lost_deliveries: u32,
     rows: Vec<Row>,
+    tried: usize,
     /// For the report of this round, where one was asked for. In memory only: after a crash a probe is made again, and a
     /// traced message is reported as far as it is tried again.
     trace: Vec<Told>,
@@ -69,6 +70,7 @@ impl Active {
     /// A message that comes from the store or has just been put there.
     pub(crate) fn new(stored: Stored, now: SystemTime) -> Active {
         Active {
+            tried: stored.states.iter().filter(|(_, state)| state.is_unfinished()).count(),
             rows: stored
                 .states
                 .iter()
@@ -91,7 +93,7 @@ impl Active {
     /// crash cut short are only waiting for their notice.
     pub(crate) fn to_try(&self) -> Vec<(u32, Recipient)> {
         self.pairs()
-            .filter(|(row, _)| matches!(row.state, RecipientState::Pending | RecipientState::Deferred(_)))
+            .filter(|(row, _)| row.state.is_unfinished())
             .map(|(row, recipient)| (row.position, recipient.clone()))
             .collect()
     }
@@ -156,6 +158,11 @@ impl Active {
         }
     }
 
+    /// How many recipients this round had to try.
+    pub(crate) fn tried(&self) -> usize {
+        self.tried
+    }
+
     /// Is nothing under way?
     pub(crate) fn is_settled(&self) -> bool {
         self.rows.iter().all(|row| !row.under_way)
@@ -185,7 +192,7 @@ impl Active {
 
     /// Is there anybody left who was not tried to the end?
     pub(crate) fn has_unfinished(&self) -> bool {
-        self.rows.iter().any(|row| matches!(row.state, RecipientState::Pending | RecipientState::Deferred(_)))
+        self.rows.iter().any(|row| row.state.is_unfinished())
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&Row, &Recipient)> {

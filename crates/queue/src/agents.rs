@@ -1,18 +1,19 @@
 //! The delivery agents that live in this role because they deliver nothing: error(8), retry, discard(8), and transports
 //! that are switched off or missing.
 
-use mail::{Outcome, Status};
+use mail::{Address, Outcome, Status};
 use route::Resolved;
 
 use crate::limits::Limits;
 use crate::schedule::Site;
 
 /// `content_filter`, or a FILTER action: `transport:next_hop` in the place of what routing said. Without a next hop the
-/// recipient's stays.
-pub(crate) fn redirect(resolved: &mut Resolved, filter: &str) {
+/// `default_filter_nexthop` counts, and without that the recipient's domain.
+pub(crate) fn redirect(resolved: &mut Resolved, filter: &str, default_next_hop: &str, recipient: &Address) {
     let (transport, next_hop) = filter.split_once(':').unwrap_or((filter, ""));
     resolved.transport = transport.to_owned();
-    if !next_hop.is_empty() {
+    let candidates = [next_hop, default_next_hop, recipient.domain().unwrap_or_default()];
+    if let Some(next_hop) = candidates.into_iter().find(|candidate| !candidate.is_empty()) {
         resolved.next_hop = next_hop.to_owned();
     }
 }

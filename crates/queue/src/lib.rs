@@ -7,6 +7,7 @@
 //! - `agents.rs`: error, retry and discard.
 //! - `inquiry.rs`, `stopped.rs`: what commands ask, of a running and of a stopped system.
 //! - `limits.rs`: the parameters of qmgr(8), read once.
+//! - `permission.rs`: who may look at the queue and flush it.
 //! - `role.rs`: the one task that owns all of it, fed by events. `commands.rs`: what postqueue and postsuper ask.
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ mod commands;
 mod inquiry;
 mod limits;
 mod notice;
+mod permission;
 mod role;
 mod schedule;
 mod stopped;

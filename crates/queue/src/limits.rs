@@ -10,7 +10,7 @@ use mail::delivery_line::Delays;
 
 use crate::active::Active;
 use crate::backoff::Backoff;
-use crate::schedule::TransportLimits;
+use crate::schedule::{Law, SlotLimits, TransportLimits, WindowLimits};
 
 /// What the queue role reads from the configuration, besides routing.
 pub(crate) struct Limits {
@@ -37,6 +37,14 @@ pub(crate) struct Limits {
     pub(crate) smtputf8_enable: bool,
     /// delay_logging_resolution_limit
     delay_decimals: usize,
+    /// qmgr_message_recipient_limit
+    pub(crate) recipients: usize,
+    /// qmgr_clog_warn_time; zero is off.
+    pub(crate) clog_warning: Duration,
+    /// default_filter_nexthop
+    pub(crate) filter_next_hop: String,
+    /// Parameters whose values make no sense and count as their defaults, in words.
+    pub(crate) mistakes: Vec<String>,
     /// defer_transports
     pub(crate) deferred_transports: Vec<String>,
     transports: HashMap<String, Transport>,
@@ -58,7 +66,7 @@ impl Limits {
     pub(crate) fn read(configuration: &Configuration, settings: &Settings) -> Limits {
         let hostname = settings.get(params::myhostname).to_owned();
         let default_process_limit = settings.get(params::default_process_limit).max(1) as u32;
-        let mut transports = HashMap::new();
+        let (mut transports, mut mistakes) = (HashMap::new(), Vec::new());
         for service in configuration.services() {
             if service.kind != ServiceKind::Unix {
                 continue;
@@ -68,6 +76,17 @@ impl Limits {
                 Some(0) => usize::MAX,
                 Some(n) => n as usize,
             };
+            for suffix in [POSITIVE, NEGATIVE] {
+                let text = settings.text_for_transport(suffix, &service.name);
+                if Law::parse(&text).is_none() {
+                    let mistake = format!(
+                        "{}{suffix} = {text}: ignored; use a number from 0 to 1, or number/number, number/concurrency, \
+                         number/sqrt_concurrency",
+                        service.name
+                    );
+                    mistakes.push(mistake);
+                }
+            }
             transports.insert(
                 service.name.clone(),
                 Transport {
@@ -90,6 +109,10 @@ impl Limits {
         Limits {
             backoff: Backoff::read(settings),
             active: settings.get(params::qmgr_message_active_limit).max(1) as usize,
+            recipients: settings.get(params::qmgr_message_recipient_limit).max(1) as usize,
+            clog_warning: settings.get(params::qmgr_clog_warn_time),
+            filter_next_hop: settings.get(params::default_filter_nexthop).to_owned(),
+            mistakes,
             site_pause: settings.get(params::minimal_backoff_time),
             transport_retry: settings.get(params::transport_retry_time),
             bounce_size: settings.get(params::bounce_size_limit).max(0) as u64,
@@ -143,13 +166,33 @@ impl Limits {
 }
 
 fn transport_limits(settings: &Settings, name: &str, processes: usize) -> TransportLimits {
+    let slot = |suffix| settings.for_transport(suffix, name);
     TransportLimits {
         processes,
-        initial: settings.for_transport("_initial_destination_concurrency", name).max(1) as usize,
-        per_site: number(settings, "_destination_concurrency_limit", name),
-        failed_cohorts: number(settings, "_destination_concurrency_failed_cohort_limit", name),
+        window: WindowLimits {
+            initial: settings.for_transport("_initial_destination_concurrency", name).max(1) as usize,
+            most: number(settings, "_destination_concurrency_limit", name),
+            failed_cohorts: number(settings, "_destination_concurrency_failed_cohort_limit", name),
+            positive: law(settings, POSITIVE, name),
+            negative: law(settings, NEGATIVE, name),
+        },
         rate_delay: settings.time_for_transport("_destination_rate_delay", name),
+        transport_rate_delay: settings.time_for_transport("_transport_rate_delay", name),
+        slots: SlotLimits {
+            cost: slot("_delivery_slot_cost"),
+            loan: slot("_delivery_slot_loan"),
+            discount: slot("_delivery_slot_discount"),
+            minimum: slot("_minimum_delivery_slots"),
+        },
     }
+}
+
+const POSITIVE: &str = "_destination_concurrency_positive_feedback";
+const NEGATIVE: &str = "_destination_concurrency_negative_feedback";
+
+/// What makes no sense counts as 1, as in Postfix; [`Limits::read`] says so.
+fn law(settings: &Settings, suffix: &str, name: &str) -> Law {
+    Law::parse(&settings.text_for_transport(suffix, name)).unwrap_or(Law::WHOLE)
 }
 
 fn number(settings: &Settings, suffix: &str, name: &str) -> usize {

@@ -3,29 +3,30 @@
 //!
 //! Runs as mail_owner; hears the other roles and the commands; holds the spool.
 
+mod deliveries;
 mod notices;
 mod operations;
 mod round;
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use config::{Configuration, Settings};
-use link::message::{Delivery, NewMessage};
+use link::message::NewMessage;
 use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
 use mail::delivery_line::delivery_line;
-use mail::{IdGenerator, Message, Outcome, QueueId, Recipient, Status};
+use mail::{IdGenerator, Message, Outcome, QueueId, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
-use spool::{Body, Change, Content, RecipientState, Spool, StoreError, Stored};
+use spool::{Change, Content, RecipientState, Spool, StoreError, Stored};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::active::{Active, Afterwards};
+use crate::active::Active;
 use crate::limits::Limits;
-use crate::schedule::{Feedback, Job, Schedule, Site, TransportLimits};
+use crate::permission::{Current, Permissions};
+use crate::schedule::{Job, Schedule, Site};
 use crate::{agents, commands};
 
 /// What the program hands to this role.
@@ -74,10 +75,13 @@ pub async fn serve(start: Start) -> Result<(), String> {
     let settings = settings_of(&start.configuration)?;
     let (control, calls) = Link::open(start.control, "master").map_err(|error| error.to_string())?;
     forward(calls, Role::Master, events.clone());
-    commands::listen(start.commands, events.clone()).map_err(|error| format!("command socket: {error}"))?;
+    let permissions = Current::new(permissions(&settings, &start.log));
+    commands::listen(start.commands, permissions.clone(), events.clone())
+        .map_err(|error| format!("command socket: {error}"))?;
     let mut role = QueueRole {
         routing: Arc::new(routing(&start.configuration, &settings, &start.log)),
         limits: Limits::read(&start.configuration, &settings),
+        permissions,
         ids: IdGenerator::new(start.tag, settings.get(config::params::enable_long_queue_ids)),
         qmgr: service_log(&start.log, &settings, "qmgr"),
         bounce: service_log(&start.log, &settings, "bounce"),
@@ -89,11 +93,14 @@ pub async fn serve(start: Start) -> Result<(), String> {
         links: HashMap::new(),
         events,
         active: HashMap::new(),
+        active_recipients: 0,
         schedule: Schedule::default(),
+        clog_warned: None,
         scan: Scan::Due(None),
         draining: false,
         under_way: 0,
     };
+    role.tell_mistakes();
     role.run(&mut queue).await;
     Ok(())
 }
@@ -101,6 +108,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
 struct QueueRole {
     routing: Arc<Routing>,
     limits: Limits,
+    permissions: Current,
     ids: IdGenerator,
     base_log: Log,
     qmgr: Log,
@@ -112,7 +120,11 @@ struct QueueRole {
     links: HashMap<Role, Link>,
     events: UnboundedSender<Event>,
     active: HashMap<QueueId, Active>,
+    /// Recipients of the active messages.
+    active_recipients: usize,
     schedule: Schedule,
+    /// When a destination was last said to fill the active queue.
+    clog_warned: Option<Instant>,
     scan: Scan,
     draining: bool,
     /// Deliveries that agents have in hand.
@@ -180,7 +192,7 @@ impl QueueRole {
                     self.links.remove(&role);
                 }
             }
-            Event::Kept(stored) if self.active.len() < self.limits.active && !self.draining => {
+            Event::Kept(stored) if self.has_room() && !self.draining => {
                 self.activate(*stored);
             }
             Event::Kept(_) if self.scan == Scan::Idle => self.scan = Scan::Due(None),
@@ -232,9 +244,20 @@ impl QueueRole {
         let settings = settings_of(&configuration)?;
         let routing = routing(&configuration, &settings, &self.base_log);
         self.limits = Limits::read(&configuration, &settings);
+        self.permissions.replace(permissions(&settings, &self.base_log));
         self.routing = Arc::new(routing);
-        self.schedule.revive();
+        self.tell_mistakes();
+        {
+            let limits = &self.limits;
+            self.schedule.revive(|name| limits.of(name), Instant::now());
+        }
         Ok(())
+    }
+
+    fn tell_mistakes(&self) {
+        for mistake in &self.limits.mistakes {
+            maillog::warning!(self.qmgr, "{mistake}");
+        }
     }
 
     // ---- what the other roles bring
@@ -287,9 +310,21 @@ impl QueueRole {
 
     // ---- the active queue
 
+    /// May one more message become active? One with very many recipients may exceed their limit, so that it can go at all.
+    fn has_room(&self) -> bool {
+        self.active.len() < self.limits.active && self.active_recipients < self.limits.recipients
+    }
+
+    /// A message leaves the active queue.
+    fn deactivate(&mut self, id: &QueueId) -> Option<Active> {
+        let active = self.active.remove(id)?;
+        self.active_recipients = self.active_recipients.saturating_sub(active.tried());
+        Some(active)
+    }
+
     /// Reads due messages from the store while there is room.
     fn fill_active(&mut self) {
-        while !self.draining && self.active.len() < self.limits.active {
+        while !self.draining && self.has_room() {
             let Scan::Due(after) = self.scan.clone() else { return };
             let room = (self.limits.active - self.active.len()).min(SCAN_PAGE);
             let found =
@@ -326,14 +361,16 @@ impl QueueRole {
         );
         let to_try = active.to_try();
         let (sender, filter) = (message.envelope.sender.clone(), message.filter.clone());
+        self.active_recipients += to_try.len();
         self.active.insert(id.clone(), active);
+        let filter_next_hop = self.limits.filter_next_hop.clone();
         let (routing, events) = (Arc::clone(&self.routing), self.events.clone());
         tokio::spawn(async move {
             let mut resolutions = Vec::with_capacity(to_try.len());
             for (position, recipient) in to_try {
                 let mut resolution = routing.resolve(&sender, &recipient.address).await;
                 if let (Ok(resolved), Some(filter)) = (&mut resolution, &filter) {
-                    agents::redirect(resolved, filter);
+                    agents::redirect(resolved, filter, &filter_next_hop, &recipient.address);
                 }
                 resolutions.push((position, resolution));
             }
@@ -377,8 +414,27 @@ impl QueueRole {
                     at_once.extend(suspended(&site, &job, &reason));
                 }
             }
+            self.warn_of_clog(&site);
         }
         self.finish_at_once(id, at_once);
+    }
+
+    /// Says so when a destination takes up so much of the active queue that other mail has to wait.
+    fn warn_of_clog(&mut self, site: &Site) {
+        let (pause, most) = (self.limits.clog_warning, self.limits.active / 5);
+        let entries = self.schedule.backlog(site);
+        if pause.is_zero() || entries <= most || self.clog_warned.is_some_and(|time| time.elapsed() < pause) {
+            return;
+        }
+        self.clog_warned = Some(Instant::now());
+        maillog::warning!(
+            self.qmgr,
+            "mail for {} is using up {entries} of {} active queue entries; when it does not answer, shorter connect and helo \
+             timeouts of {} and longer backoff times leave more room for other mail. qmgr_clog_warn_time = 0 ends this warning",
+            site.next_hop,
+            self.limits.active,
+            site.transport
+        );
     }
 
     /// Outcomes that need no delivery agent: error, retry, discard, suspended sites.
@@ -404,192 +460,6 @@ impl QueueRole {
         }
         self.after_outcomes(id, changes);
     }
-
-    // ---- deliveries
-
-    fn begin_deliveries(&mut self) {
-        while !self.draining {
-            let (limits, links) = (&self.limits, &self.links);
-            let room = |transport: &str| {
-                let there = links.get(&limits.role_of(transport)).is_some_and(|link| !link.is_closed());
-                // While a role is being restarted its deliveries wait here, in order.
-                let own = limits.of(transport);
-                TransportLimits { processes: if there { own.processes } else { 0 }, ..own }
-            };
-            let Some((site, job)) = self.schedule.next(Instant::now(), room) else { return };
-            self.deliver(site, job);
-        }
-    }
-
-    fn deliver(&mut self, site: Site, job: Job) {
-        self.under_way += 1;
-        let events = self.events.clone();
-        let Some(active) = self.active.get(&job.message) else {
-            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost("queue"))));
-            return;
-        };
-        let role = self.limits.role_of(&site.transport);
-        let Some(link) = self.links.get(&role).cloned() else {
-            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
-            return;
-        };
-        let mut message = active.message.clone();
-        message.envelope.recipients =
-            job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
-        let delivery = Delivery {
-            transport: site.transport.clone(),
-            next_hop: site.next_hop.clone(),
-            waited: {
-                let delays = self.limits.delays_so_far(active);
-                (delays.before_queue, delays.in_queue)
-            },
-            attempts: active.attempts,
-            body: None,
-            message,
-        };
-        let (inline, spool) = (active.body.clone(), Arc::clone(&self.spool));
-        tokio::spawn(async move {
-            // A large body is read once to compare it with its checksum before anybody gets it.
-            let whole = delivery.message.clone();
-            let body = match inline {
-                Some(bytes) => Ok(Body::Inline(bytes)),
-                None => tokio::task::spawn_blocking(move || spool.body(&whole, None))
-                    .await
-                    .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone()))),
-            };
-            let (delivery, descriptors): (Delivery, Vec<OwnedFd>) = match body {
-                Ok(Body::Inline(bytes)) => (Delivery { body: Some(bytes), ..delivery }, Vec::new()),
-                Ok(Body::File(file)) => (delivery, vec![file.into()]),
-                Err(error) => {
-                    let _ = events.send(Event::Unreadable(site, job, error.to_string()));
-                    return;
-                }
-            };
-            let result = link.call(Request::Deliver(Box::new(delivery)), descriptors).await;
-            let _ = events.send(Event::Attempted(site, job, result.map(|(reply, _)| reply)));
-        });
-    }
-
-    fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
-        self.under_way -= 1;
-        if let Err(LinkError::Lost(_)) = result
-            && self.try_again(site, job)
-        {
-            return;
-        }
-        let mut places = Vec::new();
-        let (outcomes, feedback, pause) = match result {
-            Ok(Reply::Attempted { outcomes, site_failure, places: found })
-                if outcomes.len() == job.recipients.len() =>
-            {
-                let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
-                places = found;
-                (outcomes, feedback, self.limits.site_pause)
-            }
-            other => {
-                let why = match other {
-                    Ok(Reply::Failed(why)) => format!("mail transport unavailable: {why}"),
-                    Ok(_) => "mail transport unavailable: unexpected answer".to_owned(),
-                    Err(error) => format!("mail transport unavailable: {error}"),
-                };
-                let outcome = self.own(job, Outcome::deferred(Status::new(4, 3, 0), "none", why.clone()));
-                self.log_outcomes(job, &outcome);
-                let outcomes = vec![outcome; job.recipients.len()];
-                (outcomes, Feedback::Failed(why), self.limits.transport_retry)
-            }
-        };
-        let outcomes = Outcomes { of_recipients: outcomes, places };
-        self.take_outcomes(site, job, outcomes, feedback, pause);
-    }
-
-    /// A delivery whose process died: the next one gets it, once. A message that ends a process twice waits its turn like any
-    /// that can not be delivered.
-    fn try_again(&mut self, site: &Site, job: &Job) -> bool {
-        let Some(active) = self.active.get_mut(&job.message) else { return false };
-        active.lost_deliveries += 1;
-        if active.lost_deliveries > 1 {
-            return false;
-        }
-        let limits = self.limits.of(&site.transport);
-        let now = Instant::now();
-        self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
-        self.schedule.add(site, job.clone(), &limits, now).is_ok()
-    }
-
-    fn unreadable(&mut self, site: &Site, job: &Job, why: &str) {
-        self.under_way -= 1;
-        maillog::error!(
-            self.qmgr,
-            "{}: {why}; the message is put on hold, look at it with postcat -q",
-            job.message
-        );
-        let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", format!("queue file trouble: {why}"));
-        let outcome = self.own(job, outcome);
-        self.log_outcomes(job, &outcome);
-        if let Some(active) = self.active.get_mut(&job.message) {
-            active.afterwards = Afterwards::Hold;
-        }
-        let outcomes = Outcomes { of_recipients: vec![outcome; job.recipients.len()], places: Vec::new() };
-        self.take_outcomes(site, job, outcomes, Feedback::Alive, Duration::ZERO);
-    }
-
-    /// An outcome that no agent has worded, in the words for this message.
-    fn own(&self, job: &Job, outcome: Outcome) -> Outcome {
-        match self.active.get(&job.message) {
-            Some(active) => outcome.for_purpose(active.message.envelope.purpose),
-            None => outcome,
-        }
-    }
-
-    /// Outcomes that no agent has logged.
-    fn log_outcomes(&self, job: &Job, outcome: &Outcome) {
-        let Some(active) = self.active.get(&job.message) else { return };
-        let delays = self.limits.delays_so_far(active);
-        for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
-            maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
-        }
-    }
-
-    fn take_outcomes(
-        &mut self,
-        site: &Site,
-        job: &Job,
-        outcomes: Outcomes,
-        feedback: Feedback,
-        pause: Duration,
-    ) {
-        let reason = match &feedback {
-            Feedback::Failed(reason) => reason.clone(),
-            Feedback::Alive => String::new(),
-        };
-        let limits = self.limits.of(&site.transport);
-        let returned = self.schedule.finished(site, feedback, &limits, pause, Instant::now());
-        if let Some(active) = self.active.get_mut(&job.message) {
-            let changes = job
-                .recipients
-                .iter()
-                .zip(&outcomes.of_recipients)
-                .filter_map(|(position, outcome)| active.finish(*position, outcome));
-            let changes = changes.collect();
-            for (index, position) in job.recipients.iter().enumerate() {
-                let of_this = outcomes.places.iter().filter(|(at, ..)| *at == index);
-                let places = of_this.map(|(_, place, outcome)| (place.clone(), outcome.clone())).collect();
-                active.trace_places(*position, places);
-            }
-            self.after_outcomes(&job.message, changes);
-        }
-        for job in returned {
-            self.finish_at_once(&job.message, suspended(site, &job, &reason));
-        }
-    }
-}
-
-/// What an attempt brought.
-struct Outcomes {
-    /// One for each recipient of the job.
-    of_recipients: Vec<Outcome>,
-    /// As in [`Reply::Attempted`].
-    places: Vec<(usize, Recipient, Outcome)>,
 }
 
 /// The state of a message that has just been stored.
@@ -626,9 +496,17 @@ fn settings_of(configuration: &Configuration) -> Result<Settings, String> {
     settings.map_err(|errors| errors.to_string())
 }
 
+fn permissions(settings: &Settings, log: &Log) -> Permissions {
+    Permissions::open(settings, &open_tables(service_log(log, settings, "qmgr")))
+}
+
+/// Tables whose trouble is logged there.
+fn open_tables(log: Log) -> tables::Tables {
+    tables::Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")))
+}
+
 fn routing(configuration: &Configuration, settings: &Settings, log: &Log) -> Routing {
-    let log = service_log(log, settings, "trivial-rewrite");
-    let tables = tables::Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")));
+    let tables = open_tables(service_log(log, settings, "trivial-rewrite"));
     Routing::new(settings, &tables, configuration.host())
 }
 

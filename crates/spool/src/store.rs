@@ -148,6 +148,13 @@ pub enum RecipientState {
     Done,
 }
 
+impl RecipientState {
+    /// Is it to be tried, for the first time or again?
+    pub fn is_unfinished(&self) -> bool {
+        matches!(self, RecipientState::Pending | RecipientState::Deferred(_))
+    }
+}
+
 /// The last word on a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {

@@ -4,10 +4,10 @@ use crate::param::params;
 
 params! { commands, "Commands";
     /// Who may flush the queue.
-    authorized_flush_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
+    authorized_flush_users: Text(form: List) = "static:anyone", Works;
 
     /// Who may see the queue.
-    authorized_mailq_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
+    authorized_mailq_users: Text(form: List) = "static:anyone", Works;
 
     /// Who may submit mail with sendmail(1).
     authorized_submit_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
@@ -16,10 +16,10 @@ params! { commands, "Commands";
     fast_flush_domains: Text(form: List) = "$relay_domains", Works;
 
     /// After what time an empty record of a domain's waiting mail is removed.
-    fast_flush_purge_time: Time(unit: 'd', min: 1) = "7d", Planned("flushing by domain is not built yet");
+    fast_flush_purge_time: Time(unit: 'd', min: 1) = "7d", Accepted("the queue itself is asked which mail is for a domain; there are no lists to keep up to date");
 
     /// After what time an unused record is brought up to date.
-    fast_flush_refresh_time: Time(unit: 'h', min: 1) = "12h", Planned("flushing by domain is not built yet");
+    fast_flush_refresh_time: Time(unit: 'h', min: 1) = "12h", Accepted("the queue itself is asked which mail is for a domain; there are no lists to keep up to date");
 
     /// Whether postmulti(1) starts this instance.
     multi_instance_enable: Bool = "no", Planned("more than one instance is not managed yet");

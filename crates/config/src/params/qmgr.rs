@@ -4,13 +4,13 @@ use crate::param::params;
 
 params! { qmgr, "Queue manager";
     /// How many recipients must be served before one delivery slot is earned for preemption.
-    default_delivery_slot_cost: Int = "5", Planned("this part of the scheduler is not built yet");
+    default_delivery_slot_cost: Int = "5", Works;
 
     /// By what percentage preemption comes earlier.
-    default_delivery_slot_discount: Int(max: 100) = "50", Planned("this part of the scheduler is not built yet");
+    default_delivery_slot_discount: Int(max: 100) = "50", Works;
 
     /// How many slots preemption may borrow.
-    default_delivery_slot_loan: Int = "3", Planned("this part of the scheduler is not built yet");
+    default_delivery_slot_loan: Int = "3", Works;
 
     /// How many rounds of failed deliveries make a destination count as dead; 0 for never.
     default_destination_concurrency_failed_cohort_limit: Int = "1", Works;
@@ -19,10 +19,10 @@ params! { qmgr, "Queue manager";
     default_destination_concurrency_limit: Int = "20", Works;
 
     /// By how much concurrency falls after a connection or handshake failure.
-    default_destination_concurrency_negative_feedback: Text(min: 1) = "1", Planned("this part of the scheduler is not built yet");
+    default_destination_concurrency_negative_feedback: Text(min: 1) = "1", Works;
 
     /// By how much concurrency rises after a delivery.
-    default_destination_concurrency_positive_feedback: Text(min: 1) = "1", Planned("this part of the scheduler is not built yet");
+    default_destination_concurrency_positive_feedback: Text(min: 1) = "1", Works;
 
     /// How long to wait between two deliveries to one destination.
     default_destination_rate_delay: Time = "0s", Works;
@@ -31,34 +31,34 @@ params! { qmgr, "Queue manager";
     default_destination_recipient_limit: Int = "50", Works;
 
     /// How many recipients of preempting messages may be in memory beyond the limit.
-    default_extra_recipient_limit: Int = "1000", Planned("this part of the scheduler is not built yet");
+    default_extra_recipient_limit: Int = "1000", Accepted("all recipients of a message in the active queue are in memory; qmgr_message_recipient_limit bounds them");
 
     /// The destination of `content_filter` when it names none; empty means the recipient's domain.
-    default_filter_nexthop: Text = "", Planned("this filter is not built yet");
+    default_filter_nexthop: Text = "", Works;
 
     /// How many recipients a message must have before others may preempt it.
-    default_minimum_delivery_slots: Int = "3", Planned("this part of the scheduler is not built yet");
+    default_minimum_delivery_slots: Int = "3", Works;
 
     /// How many recipients of one transport may be in memory.
-    default_recipient_limit: Int = "20000", Planned("this part of the scheduler is not built yet");
+    default_recipient_limit: Int = "20000", Accepted("all recipients of a message in the active queue are in memory; qmgr_message_recipient_limit bounds them");
 
     /// How long before more recipients of a message are read, at most.
-    default_recipient_refill_delay: Time(min: 1) = "5s", Planned("this part of the scheduler is not built yet");
+    default_recipient_refill_delay: Time(min: 1) = "5s", Accepted("all recipients of a message in the active queue are in memory; qmgr_message_recipient_limit bounds them");
 
     /// How many delivered recipients make room for reading more.
-    default_recipient_refill_limit: Int(min: 1) = "100", Planned("this part of the scheduler is not built yet");
+    default_recipient_refill_limit: Int(min: 1) = "100", Accepted("all recipients of a message in the active queue are in memory; qmgr_message_recipient_limit bounds them");
 
     /// How long to wait between two deliveries of one transport.
-    default_transport_rate_delay: Time = "0s", Planned("this part of the scheduler is not built yet");
+    default_transport_rate_delay: Time = "0s", Works;
 
     /// Transports whose mail stays in the queue until somebody flushes it.
     defer_transports: Text(form: List) = "", Works;
 
     /// Whether every change of concurrency is logged.
-    destination_concurrency_feedback_debug: Bool = "no", Planned("this part of the scheduler is not built yet");
+    destination_concurrency_feedback_debug: Bool = "no", Accepted("the windows of destinations are not logged one by one");
 
     /// Whether queue files are kept in the `saved` queue instead of removed; for tests.
-    dont_remove: Int = "0", Planned("it is not built yet");
+    dont_remove: Int = "0", Accepted("a message is removed when it is done; one that is on hold stays");
 
     /// Whether queue ids are never used again, which makes them longer.
     enable_long_queue_ids: Bool = "no", Works;
@@ -70,7 +70,7 @@ params! { qmgr, "Queue manager";
     hash_queue_names: Text(min: 1, form: List) = "deferred, defer", Accepted("the queue is a database, not directories");
 
     /// How long receiving waits when mail comes in faster than it goes out.
-    in_flow_delay: Time(max: 10) = "1s", Planned("it is not built yet");
+    in_flow_delay: Time(max: 10) = "1s", Accepted("the store takes mail in groups without holding up delivery, so that receiving need not wait for it");
 
     /// With how many deliveries at a time a destination begins.
     initial_destination_concurrency: Int(min: 1) = "5", Works;
@@ -91,7 +91,7 @@ params! { qmgr, "Queue manager";
     minimal_backoff_time: Time(min: 1) = "300s", Works;
 
     /// How long between two warnings that one destination fills the active queue; 0 for none.
-    qmgr_clog_warn_time: Time = "300s", Planned("this part of the scheduler is not built yet");
+    qmgr_clog_warn_time: Time = "300s", Works;
 
     /// How long qmgr(8) may take for one request before it is stopped.
     qmgr_daemon_timeout: Time(min: 1) = "1000s", Accepted("the parts of the scheduler are in one process");
@@ -106,10 +106,10 @@ params! { qmgr, "Queue manager";
     qmgr_message_active_limit: Int(min: 1) = "20000", Works;
 
     /// How many recipients may be in memory, and how many destinations are remembered as dead.
-    qmgr_message_recipient_limit: Int(min: 1) = "20000", Planned("this part of the scheduler is not built yet");
+    qmgr_message_recipient_limit: Int(min: 1) = "20000", Works;
 
     /// How many recipients of each message are in memory at least.
-    qmgr_message_recipient_minimum: Int(min: 1) = "10", Planned("this part of the scheduler is not built yet");
+    qmgr_message_recipient_minimum: Int(min: 1) = "10", Accepted("all recipients of a message in the active queue are in memory; qmgr_message_recipient_limit bounds them");
 
     /// How much space must be free to receive mail, in bytes; at least one and a half times `message_size_limit`.
     queue_minfree: Long = "0", Works;

@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use config::{Settings, params};
 use link::message::{FlushWhat, Listed, QueueName, Selection};
 use link::{Reply, Request};
 use mail::{QueueId, date};
+use tables::domain_search::ParentStyle;
+use tables::{MatchList, MatchStyle, Tables};
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
@@ -75,6 +78,11 @@ fn perform(directory: Option<PathBuf>, wish: &Wish) -> ExitCode {
         Ok((_, settings)) => settings,
         Err(why) => return fatal("postqueue", &why, UNAVAILABLE),
     };
+    if let Wish::Flush(FlushWhat::Site(site)) = wish
+        && let Err(why) = is_flushed_by_site(&settings, site)
+    {
+        return fatal("postqueue", &why, UNAVAILABLE);
+    }
     let mut queue = match open(&settings, wish) {
         Ok(queue) => queue,
         Err(why) => return fatal("postqueue", &why, UNAVAILABLE),
@@ -93,6 +101,23 @@ fn perform(directory: Option<PathBuf>, wish: &Wish) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fatal("postqueue", &why, UNAVAILABLE),
+    }
+}
+
+/// `postqueue -s` is for the domains of `fast_flush_domains`, as ETRN is.
+fn is_flushed_by_site(settings: &Settings, site: &str) -> Result<(), String> {
+    let tables = Tables::new(Arc::new(|text: &str| eprintln!("postqueue: warning: {text}")));
+    let name = "fast_flush_domains";
+    let parents = settings.get(params::parent_domain_matches_subdomains);
+    let style = MatchStyle::Domains(ParentStyle::of(name, parents));
+    let list = MatchList::open(&tables, name, settings.get(params::fast_flush_domains), style);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("start: {error}"))?;
+    let domain = site.trim_start_matches('[').trim_end_matches(']');
+    match runtime.block_on(list.matches(domain)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("Flush service is not configured for destination \"{site}\"")),
+        Err(why) => Err(format!("{name}: {why}")),
     }
 }
 

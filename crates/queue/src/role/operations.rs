@@ -1,7 +1,7 @@
 //! What postqueue(1), postsuper(1), postcat(1) and `mailclad queue` ask of a running queue. Looking is for everybody, as far as
 //! the listing goes; contents and changes are for root and for the user that the queue belongs to.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use link::message::{Change as Wish, FlushWhat, Selection};
 use link::{Call, Incoming, Reply, Request};
@@ -41,7 +41,8 @@ impl QueueRole {
 
     /// Answered when the store has the new times, so that whoever looks next sees them.
     pub(super) fn flush(&mut self, what: &FlushWhat, call: Call) {
-        self.schedule.revive();
+        let limits = &self.limits;
+        self.schedule.revive(|name| limits.of(name), Instant::now());
         let changes = match what {
             FlushWhat::All => vec![Change::Flush { id: None }],
             FlushWhat::Message(id) => vec![Change::Flush { id: Some(id.clone()) }],
@@ -78,7 +79,10 @@ impl QueueRole {
     fn withdraw(&mut self, action: Wish, id: &QueueId) {
         let withdrawn = match action {
             Wish::Expire => Vec::new(),
-            _ => self.schedule.withdraw(id),
+            _ => {
+                let limits = &self.limits;
+                self.schedule.withdraw(id, |name| limits.of(name), Instant::now())
+            }
         };
         let Some(active) = self.active.get_mut(id) else { return };
         active.afterwards = match action {
@@ -97,7 +101,7 @@ impl QueueRole {
             }
         }
         if active.is_settled() {
-            self.active.remove(id);
+            self.deactivate(id);
         }
     }
 

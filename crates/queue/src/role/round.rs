@@ -102,7 +102,7 @@ impl QueueRole {
     }
 
     pub(super) fn settled(&mut self, id: &QueueId, result: Result<(), StoreError>) {
-        let requeued = self.active.remove(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
+        let requeued = self.deactivate(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
         if let Err(error) = result {
             // The message is as the store last knew it; it comes back with the next scan, at worst a second time.
             maillog::error!(self.qmgr, "{id}: {error}; the outcome of this round is not recorded");

@@ -1,0 +1,201 @@
+//! Handing deliveries to the roles that make them, and taking in what came of them.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use link::message::Delivery;
+use link::{LinkError, Reply, Request};
+use mail::delivery_line::delivery_line;
+use mail::{Outcome, Recipient, Status};
+use spool::Body;
+
+use super::{Event, QueueRole, suspended};
+use crate::active::Afterwards;
+use crate::schedule::{Feedback, Job, Site, TransportLimits};
+
+impl QueueRole {
+    pub(super) fn begin_deliveries(&mut self) {
+        while !self.draining {
+            let (limits, links) = (&self.limits, &self.links);
+            let room = |transport: &str| {
+                let there = links.get(&limits.role_of(transport)).is_some_and(|link| !link.is_closed());
+                // While a role is being restarted its deliveries wait here, in order.
+                let own = limits.of(transport);
+                TransportLimits { processes: if there { own.processes } else { 0 }, ..own }
+            };
+            let Some((site, job)) = self.schedule.next(Instant::now(), room) else { return };
+            self.deliver(site, job);
+        }
+    }
+
+    fn deliver(&mut self, site: Site, job: Job) {
+        self.under_way += 1;
+        let events = self.events.clone();
+        let Some(active) = self.active.get(&job.message) else {
+            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost("queue"))));
+            return;
+        };
+        let role = self.limits.role_of(&site.transport);
+        let Some(link) = self.links.get(&role).cloned() else {
+            let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
+            return;
+        };
+        let mut message = active.message.clone();
+        message.envelope.recipients =
+            job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
+        let delivery = Delivery {
+            transport: site.transport.clone(),
+            next_hop: site.next_hop.clone(),
+            waited: {
+                let delays = self.limits.delays_so_far(active);
+                (delays.before_queue, delays.in_queue)
+            },
+            attempts: active.attempts,
+            body: None,
+            message,
+        };
+        let (inline, spool) = (active.body.clone(), Arc::clone(&self.spool));
+        tokio::spawn(async move {
+            // A large body is read once to compare it with its checksum before anybody gets it.
+            let whole = delivery.message.clone();
+            let body = match inline {
+                Some(bytes) => Ok(Body::Inline(bytes)),
+                None => tokio::task::spawn_blocking(move || spool.body(&whole, None))
+                    .await
+                    .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone()))),
+            };
+            let (delivery, descriptors): (Delivery, Vec<OwnedFd>) = match body {
+                Ok(Body::Inline(bytes)) => (Delivery { body: Some(bytes), ..delivery }, Vec::new()),
+                Ok(Body::File(file)) => (delivery, vec![file.into()]),
+                Err(error) => {
+                    let _ = events.send(Event::Unreadable(site, job, error.to_string()));
+                    return;
+                }
+            };
+            let result = link.call(Request::Deliver(Box::new(delivery)), descriptors).await;
+            let _ = events.send(Event::Attempted(site, job, result.map(|(reply, _)| reply)));
+        });
+    }
+
+    pub(super) fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
+        self.under_way -= 1;
+        if let Err(LinkError::Lost(_)) = result
+            && self.try_again(site, job)
+        {
+            return;
+        }
+        let mut places = Vec::new();
+        let (outcomes, feedback, pause) = match result {
+            Ok(Reply::Attempted { outcomes, site_failure, places: found })
+                if outcomes.len() == job.recipients.len() =>
+            {
+                let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
+                places = found;
+                (outcomes, feedback, self.limits.site_pause)
+            }
+            other => {
+                let why = match other {
+                    Ok(Reply::Failed(why)) => format!("mail transport unavailable: {why}"),
+                    Ok(_) => "mail transport unavailable: unexpected answer".to_owned(),
+                    Err(error) => format!("mail transport unavailable: {error}"),
+                };
+                let outcome = self.own(job, Outcome::deferred(Status::new(4, 3, 0), "none", why.clone()));
+                self.log_outcomes(job, &outcome);
+                let outcomes = vec![outcome; job.recipients.len()];
+                (outcomes, Feedback::Failed(why), self.limits.transport_retry)
+            }
+        };
+        let outcomes = Outcomes { of_recipients: outcomes, places };
+        self.take_outcomes(site, job, outcomes, feedback, pause);
+    }
+
+    /// A delivery whose process died: the next one gets it, once. A message that ends a process twice waits its turn like any
+    /// that can not be delivered.
+    fn try_again(&mut self, site: &Site, job: &Job) -> bool {
+        let Some(active) = self.active.get_mut(&job.message) else { return false };
+        active.lost_deliveries += 1;
+        if active.lost_deliveries > 1 {
+            return false;
+        }
+        let limits = self.limits.of(&site.transport);
+        let now = Instant::now();
+        self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
+        self.schedule.add(site, job.clone(), &limits, now).is_ok()
+    }
+
+    pub(super) fn unreadable(&mut self, site: &Site, job: &Job, why: &str) {
+        self.under_way -= 1;
+        maillog::error!(
+            self.qmgr,
+            "{}: {why}; the message is put on hold, look at it with postcat -q",
+            job.message
+        );
+        let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", format!("queue file trouble: {why}"));
+        let outcome = self.own(job, outcome);
+        self.log_outcomes(job, &outcome);
+        if let Some(active) = self.active.get_mut(&job.message) {
+            active.afterwards = Afterwards::Hold;
+        }
+        let outcomes = Outcomes { of_recipients: vec![outcome; job.recipients.len()], places: Vec::new() };
+        self.take_outcomes(site, job, outcomes, Feedback::Alive, Duration::ZERO);
+    }
+
+    /// An outcome that no agent has worded, in the words for this message.
+    fn own(&self, job: &Job, outcome: Outcome) -> Outcome {
+        match self.active.get(&job.message) {
+            Some(active) => outcome.for_purpose(active.message.envelope.purpose),
+            None => outcome,
+        }
+    }
+
+    /// Outcomes that no agent has logged.
+    fn log_outcomes(&self, job: &Job, outcome: &Outcome) {
+        let Some(active) = self.active.get(&job.message) else { return };
+        let delays = self.limits.delays_so_far(active);
+        for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
+            maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
+        }
+    }
+
+    fn take_outcomes(
+        &mut self,
+        site: &Site,
+        job: &Job,
+        outcomes: Outcomes,
+        feedback: Feedback,
+        pause: Duration,
+    ) {
+        let reason = match &feedback {
+            Feedback::Failed(reason) => reason.clone(),
+            Feedback::Alive => String::new(),
+        };
+        let limits = self.limits.of(&site.transport);
+        let returned = self.schedule.finished(site, feedback, &limits, pause, Instant::now());
+        if let Some(active) = self.active.get_mut(&job.message) {
+            let changes = job
+                .recipients
+                .iter()
+                .zip(&outcomes.of_recipients)
+                .filter_map(|(position, outcome)| active.finish(*position, outcome));
+            let changes = changes.collect();
+            for (index, position) in job.recipients.iter().enumerate() {
+                let of_this = outcomes.places.iter().filter(|(at, ..)| *at == index);
+                let places = of_this.map(|(_, place, outcome)| (place.clone(), outcome.clone())).collect();
+                active.trace_places(*position, places);
+            }
+            self.after_outcomes(&job.message, changes);
+        }
+        for job in returned {
+            self.finish_at_once(&job.message, suspended(site, &job, &reason));
+        }
+    }
+}
+
+/// What an attempt brought.
+struct Outcomes {
+    /// One for each recipient of the job.
+    of_recipients: Vec<Outcome>,
+    /// As in [`Reply::Attempted`].
+    places: Vec<(usize, Recipient, Outcome)>,
+}
