@@ -211,6 +211,19 @@ pub struct Delivery {
     pub body: Option<Vec<u8>>,
     /// Attempts made before this one.
     pub attempts: u32,
+    /// What the queue knows of the mail that comes next for this destination.
+    #[serde(default)]
+    pub caching: Caching,
+}
+
+/// Connections of more than one delivery (`_connection_cache_on_demand`): worth their while when deliveries to a destination follow
+/// each other closely, which only the queue can tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caching {
+    /// There may be a connection that was kept.
+    pub load: bool,
+    /// More mail is about to come: keep this one.
+    pub store: bool,
 }
 
 /// A message from the sendmail command.

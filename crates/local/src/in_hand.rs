@@ -131,6 +131,7 @@ pub(crate) mod tests {
             waited: (Duration::ZERO, Duration::ZERO),
             body: None,
             attempts: 0,
+            caching: link::message::Caching::default(),
         };
         InHand::new(delivery, Body::inline(content.as_bytes().to_vec())).unwrap()
     }

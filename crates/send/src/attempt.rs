@@ -1,20 +1,21 @@
-//! One delivery: server after server, until every recipient has its final word or there is nobody left to ask (smtp(8)).
+//! One delivery: next hop after next hop and server after server, until every recipient has its final word or there is nobody left to
+//! ask (smtp(8); postconf(5), smtp_fallback_relay).
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use link::message::Delivery;
+use config::params;
+use link::message::{Caching, Delivery};
 use mail::delivery_line::{Delays, delivery_line};
 use mail::{Outcome, OutcomeKind, Status};
-use smtp::client::{LoopDetection, Message, Peer};
-use tls::policy::{Needs, Plan, Unmet};
-use tokio::net::{TcpStream, UnixStream};
+use maillog::Log;
+use tls::policy::Needs;
 
+use crate::content::Content;
 use crate::next_hop::NextHop;
-use crate::sasl;
 use crate::servers::{self, Server};
 use crate::service::Service;
-use crate::session::{self, Content, Job, Stream};
+use crate::session::Connection;
+use crate::visit::{self, Target, Visited};
 use crate::wish::Policy;
 
 /// What is told to the queue.
@@ -25,298 +26,320 @@ pub(crate) struct Attempted {
     pub(crate) site_failure: Option<String>,
 }
 
-/// Recipients whose last word may still change, by index.
-struct Open {
-    outcomes: Vec<Option<Outcome>>,
-    delays: Vec<Delays>,
-    spoken: bool,
+/// A delivery under way.
+pub(crate) struct Attempt<'a> {
+    pub(crate) service: &'a Service,
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) content: &'a Content,
+    pub(crate) log: &'a Log,
+    pub(crate) began: Instant,
+    pub(crate) open: Open,
+    /// Whether connections are kept, for the next hop that is tried.
+    pub(crate) caching: Caching,
+}
+
+/// A next hop with its servers.
+struct Site<'a> {
+    text: &'a str,
+    next_hop: NextHop,
+    policy: Policy,
+    servers: Vec<Server>,
+    /// Nobody else is tried afterwards.
+    is_last: bool,
 }
 
 /// Delivers, and logs a line for each recipient.
 pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Content) -> Attempted {
     let log = service.log.session();
-    let count = delivery.message.envelope.recipients.len();
-    let began = Instant::now();
-    let mut open = Open {
-        outcomes: vec![None; count],
-        delays: vec![
-            Delays {
-                before_queue: delivery.waited.0,
-                in_queue: delivery.waited.1,
-                decimals: service.delay_decimals,
-                ..Delays::default()
-            };
-            count
-        ],
-        spoken: false,
+    let mut attempt = Attempt {
+        service,
+        delivery,
+        content: &content,
+        log: &log,
+        began: Instant::now(),
+        open: Open::new(service, delivery),
+        caching: Caching::default(),
     };
-    let failure = try_servers(service, delivery, &content, &log, began, &mut open).await;
-    let last = failure.unwrap_or_else(|| {
-        Outcome::deferred(Status::new(4, 4, 0), "none", "no server could be tried for this destination")
-    });
-    let setup = began.elapsed();
-    let all_deferred = open.outcomes.iter().flatten().all(|outcome| outcome.kind == OutcomeKind::Deferred)
-        && last.kind == OutcomeKind::Deferred;
-    let mut outcomes = Vec::with_capacity(count);
-    for (index, outcome) in open.outcomes.into_iter().enumerate() {
-        let outcome = outcome.unwrap_or_else(|| {
-            open.delays[index].setup = setup;
-            last.clone()
-        });
-        let outcome = outcome.for_purpose(delivery.message.envelope.purpose);
-        let recipient = &delivery.message.envelope.recipients[index];
-        let line = delivery_line(&delivery.message.id, recipient, &outcome, &open.delays[index], 1);
-        maillog::info!(log, "{line}");
-        outcomes.push(outcome);
-    }
-    let site_failure = (!open.spoken && all_deferred)
-        .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
-        .flatten();
-    Attempted { outcomes, site_failure }
+    attempt.try_next_hops().await;
+    attempt.finish()
 }
 
-/// Tries servers in order. Gives the failure that stands for the recipients that nobody spoke of.
-async fn try_servers(
-    service: &Service,
-    delivery: &Delivery,
-    content: &Content,
-    log: &maillog::Log,
-    began: Instant,
-    open: &mut Open,
-) -> Option<Outcome> {
-    let next_hop = match NextHop::parse(&delivery.next_hop) {
-        Ok(next_hop) => next_hop,
-        Err(why) => return Some(Outcome::deferred(Status::new(4, 3, 5), "none", why)),
-    };
-    let policy = Policy::find(service, &delivery.next_hop).await;
-    // The header TLS-Required (RFC 8689 section 5) is not read: nothing is relaxed.
-    let needs = Needs { require_tls: delivery.message.envelope.require_tls, tls_optional: false };
-    if let NextHop::Socket(path) = &next_hop {
-        let plan = match policy.plan(service, &next_hop, None, needs).await {
-            Ok(plan) => plan,
-            Err(unmet) => return Some(no_plan(log, &delivery.next_hop, &service.hostname, &unmet)),
-        };
-        return over_socket(service, delivery, content, log, began, open, plan, path).await;
-    }
-    let servers = match servers::find(service, &next_hop).await {
-        Ok(servers) => servers,
-        Err(outcome) => return Some(outcome),
-    };
-    let mut last = None;
-    let mut sessions = 0;
-    for server in &servers {
-        if sessions >= service.session_limit || !open.has_open() {
-            break;
+impl Attempt<'_> {
+    /// The next hop, and then the relays that stand in for it.
+    async fn try_next_hops(&mut self) {
+        let fallback = &self.service.fallback_relays;
+        let next_hops: Vec<&str> =
+            std::iter::once(&*self.delivery.next_hop).chain(fallback.iter().map(String::as_str)).collect();
+        for (index, text) in next_hops.iter().enumerate() {
+            if !self.open.has_open() {
+                return;
+            }
+            let is_last = index + 1 == next_hops.len();
+            let is_final = self.try_next_hop(text, is_last).await;
+            self.soften(text, index > 0);
+            if is_final {
+                return;
+            }
         }
-        let plan = match policy.plan(service, &next_hop, Some(server), needs).await {
-            Ok(plan) => plan,
-            Err(unmet) => {
-                last = Some(no_plan(log, &delivery.next_hop, &server.host, &unmet));
-                continue;
+    }
+
+    /// True: nobody else may be tried, because mail would come back to this machine.
+    async fn try_next_hop(&mut self, text: &str, is_last: bool) -> bool {
+        let next_hop = match NextHop::parse(text) {
+            Ok(next_hop) => next_hop,
+            Err(why) => {
+                self.open.fail(Outcome::deferred(Status::new(4, 3, 5), "none", why));
+                return false;
             }
         };
-        let stream = match connect(service, server).await {
+        self.caching = self.service.caching(self.delivery.caching, &next_hop).await;
+        let policy = Policy::find(self.service, text).await;
+        if let NextHop::Socket(path) = &next_hop {
+            self.over_socket(text, &next_hop, policy, path, is_last).await;
+            return false;
+        }
+        let found = match servers::find(self.service, &next_hop).await {
+            Ok(found) => found,
+            Err(failure) => {
+                self.open.fail(failure.outcome);
+                return failure.loops;
+            }
+        };
+        let is_mx = found.is_mx;
+        let site = Site { text, next_hop, policy, servers: found.servers, is_last: is_last || is_mx };
+        self.try_servers(&site).await;
+        is_mx
+    }
+
+    /// Connections that were kept first, then new ones in the order of preference.
+    async fn try_servers(&mut self, site: &Site<'_>) {
+        let mut targets: Vec<Option<Result<Target, Outcome>>> = site.servers.iter().map(|_| None).collect();
+        let mut visited = vec![false; site.servers.len()];
+        let mut sessions = 0;
+        if self.caching.load {
+            for (index, server) in site.servers.iter().enumerate().take_while(|(_, server)| server.best) {
+                let target = self.target(site, server).await;
+                if let Ok(target) = &target
+                    && self.open.has_open()
+                    && self.visit_again(target, false).await
+                {
+                    visited[index] = true;
+                    sessions += 1;
+                }
+                targets[index] = Some(target);
+            }
+        }
+        for (index, server) in site.servers.iter().enumerate().filter(|(index, _)| !visited[*index]) {
+            if sessions >= self.service.session_limit || !self.open.has_open() {
+                return;
+            }
+            let target = match targets[index].take() {
+                Some(target) => target,
+                None => self.target(site, server).await,
+            };
+            let target = match target {
+                Ok(target) => target,
+                Err(outcome) => {
+                    self.open.fail(outcome);
+                    continue;
+                }
+            };
+            let is_final = site.is_last
+                && (index + 1 == site.servers.len() || sessions + 1 >= self.service.session_limit);
+            if self.visit_server(&target, server, is_final).await {
+                sessions += 1;
+            }
+        }
+    }
+
+    /// Over a new connection; once more in the clear where that is allowed. True: there was a transaction.
+    async fn visit_server(&mut self, target: &Target, server: &Server, is_final: bool) -> bool {
+        let stream = match visit::connect(self.service, server).await {
             Ok(stream) => stream,
             Err(outcome) => {
-                maillog::info!(log, "{}", outcome.text);
-                last = Some(outcome);
-                continue;
+                maillog::info!(self.log, "{}", outcome.text);
+                self.open.fail(outcome);
+                return false;
             }
         };
-        sessions += 1;
-        let peer = Peer {
-            host: server.host.trim_end_matches('.').to_owned(),
-            address: server.address.ip().to_string(),
-            port: Some(server.address.port()),
-        };
-        let visit = Visit { service, delivery, content, log, began };
-        // On another port than SMTP's our own name is no loop: content filters and test servers live there.
-        let loops = (server.address.port() == 25).then(|| LoopDetection {
-            hostname: service.hostname.clone(),
-            next_hop: delivery.next_hop.clone(),
-            best_mx: server.best,
-        });
-        let failed = visit.run(open, peer.clone(), plan.clone(), loops.clone(), stream).await;
-        // A message that has waited is sent in the clear rather than not at all, when the level allows that.
-        let is_question = delivery.message.envelope.purpose != mail::Purpose::Delivery;
-        let clear = plan.in_the_clear().filter(|_| {
-            failed.handshake
-                && !failed.has_credentials
-                && (delivery.waited.0 >= service.plaintext_age || is_question)
-        });
-        if let Some(clear) = clear
-            && let Ok(stream) = connect(service, server).await
+        let visited = self.visit(target, Connection::New(stream), is_final).await;
+        if let Some(clear) = self.in_the_clear(target, &visited)
+            && let Ok(stream) = visit::connect(self.service, server).await
         {
-            maillog::info!(log, "{}: Cannot start TLS: handshake failure", delivery.message.id);
+            let id = &self.delivery.message.id;
+            if is_final {
+                maillog::info!(self.log, "{id}: {}", visited.reason);
+            }
             maillog::warning!(
-                log,
-                "{}: sending to {} WITHOUT TLS after a failed handshake, as level may allows; set level encrypt to wait instead",
-                delivery.message.id,
-                peer.relay()
+                self.log,
+                "{id}: sending to {} WITHOUT TLS after a failed session with TLS, as level may allows; set level encrypt to wait instead",
+                target.peer.relay()
             );
-            visit.run(open, peer, clear, loops, stream).await;
+            return self.visit(&clear, Connection::New(stream), is_final).await.spoken;
         }
+        visited.spoken
     }
-    last
-}
 
-#[expect(clippy::too_many_arguments, reason = "the same facts as for TCP, once")]
-async fn over_socket(
-    service: &Service,
-    delivery: &Delivery,
-    content: &Content,
-    log: &maillog::Log,
-    began: Instant,
-    open: &mut Open,
-    plan: Plan,
-    path: &str,
-) -> Option<Outcome> {
-    // Relative to the queue directory, as for Postfix's chrooted clients.
-    let full = match path.starts_with('/') {
-        true => path.to_owned(),
-        false => format!("{}/{path}", service.queue_directory),
-    };
-    let connecting = tokio::time::timeout(service.connect_timeout, UnixStream::connect(&full)).await;
-    let error = match connecting {
-        Ok(Ok(stream)) => {
-            let peer = Peer { host: service.hostname.clone(), address: path.to_owned(), port: None };
-            let visit = Visit { service, delivery, content, log, began };
-            visit.run(open, peer, plan, None, Box::new(stream)).await;
+    /// A message that has waited is sent in the clear rather than not at all, when the level allows that.
+    fn in_the_clear(&self, target: &Target, visited: &Visited) -> Option<Target> {
+        let is_question = self.delivery.message.envelope.purpose != mail::Purpose::Delivery;
+        let has_waited = self.delivery.waited.0 >= self.service.plaintext_age || is_question;
+        let failed = visited.handshake_failed || (visited.lost_in_tls && self.open.has_open());
+        if !failed || !has_waited || target.credentials.is_some() {
             return None;
         }
-        Ok(Err(error)) => reason(&error),
-        Err(_elapsed) => "Connection timed out".to_owned(),
-    };
-    let text = format!("connect to {}[{path}]: {error}", service.hostname);
-    Some(Outcome::deferred(Status::new(4, 4, 1), "none", text))
-}
-
-/// There is nothing that may be done with a server: the log says why, and the mail waits.
-fn no_plan(log: &maillog::Log, next_hop: &str, host: &str, unmet: &Unmet) -> Outcome {
-    if let Some(warning) = unmet.warning() {
-        maillog::warning!(log, "{warning}");
+        target.plan.in_the_clear().map(|plan| Target { plan, keeps: false, ..target.clone() })
     }
-    let text = unmet.text(host);
-    maillog::warning!(log, "TLS policy lookup for {next_hop}/{host}: {text}");
-    Outcome::deferred(unmet.status(), "none", text)
-}
 
-async fn connect(service: &Service, server: &Server) -> Result<Box<dyn Stream>, Outcome> {
-    let connecting = tokio::time::timeout(service.connect_timeout, TcpStream::connect(server.address)).await;
-    let why = match connecting {
-        Ok(Ok(stream)) => {
-            // A command and its answer cross at once: waiting to fill packets would only add delay.
-            let _ = stream.set_nodelay(true);
-            return Ok(Box::new(stream));
-        }
-        Ok(Err(error)) => reason(&error),
-        Err(_elapsed) => "Connection timed out".to_owned(),
-    };
-    let text = format!(
-        "connect to {}[{}]:{}: {why}",
-        server.host.trim_end_matches('.'),
-        server.address.ip(),
-        server.address.port()
-    );
-    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
-}
-
-/// The system's words without the number that Rust adds.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
-
-struct Visit<'a> {
-    service: &'a Service,
-    delivery: &'a Delivery,
-    content: &'a Content,
-    log: &'a maillog::Log,
-    began: Instant,
-}
-
-struct Failed {
-    handshake: bool,
-    /// There are credentials for the server: they are not shown in the clear.
-    has_credentials: bool,
-}
-
-impl Visit<'_> {
-    /// One connection, for the recipients that are still open.
-    async fn run(
-        &self,
-        open: &mut Open,
-        peer: Peer,
-        plan: Plan,
-        loops: Option<LoopDetection>,
-        stream: Box<dyn Stream>,
-    ) -> Failed {
-        let indexes = open.indexes();
-        let mut envelope = self.delivery.message.envelope.clone();
-        envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
-        let needs_smtputf8 = envelope.smtputf8
-            && (envelope.sender.needs_smtputf8()
-                || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()));
-        let sender = envelope.sender.as_str();
-        let credentials = match sasl::find(self.service, sender, &self.delivery.next_hop, &peer.host).await {
-            Ok(credentials) => credentials,
-            Err(outcome) => {
-                for index in indexes {
-                    open.take(index, outcome.clone(), self.began.elapsed(), Duration::ZERO);
-                }
-                return Failed { handshake: false, has_credentials: false };
+    /// Over a connection that was kept, if there is one. False: there was none, or it was dead.
+    async fn visit_again(&mut self, target: &Target, is_final: bool) -> bool {
+        while let Some(idle) = self.service.connections.take(&target.key, Instant::now()) {
+            let visited = self.visit(target, Connection::Kept(idle), is_final).await;
+            if !visited.stale {
+                return true;
             }
-        };
-        let options = smtp::client::Options { loop_detection: loops, ..(*self.service.options).clone() };
-        let job = Job {
-            service: self.service,
-            options: Arc::new(options),
-            log: self.log,
-            id: self.delivery.message.id.as_str(),
-            local_socket: peer.port.is_none(),
-            peer,
-            plan,
-            credentials,
-            message: Message { envelope, size: Some(self.delivery.message.size), needs_smtputf8 },
-            content: self.content.clone(),
-        };
-        let has_credentials = job.credentials.is_some();
-        let result = session::run(job, stream, self.began).await;
-        open.spoken |= result.spoken;
-        let transmission = self.began.elapsed().saturating_sub(result.setup);
-        for (index, outcome) in indexes.into_iter().zip(result.outcomes) {
-            open.take(index, outcome, result.setup, transmission);
         }
-        Failed { handshake: result.handshake_failed, has_credentials }
+        false
+    }
+
+    /// A UNIX-domain socket has one server.
+    async fn over_socket(
+        &mut self,
+        text: &str,
+        next_hop: &NextHop,
+        policy: Policy,
+        path: &str,
+        is_last: bool,
+    ) {
+        let target = match self.target_of(text, next_hop, &policy, None, path).await {
+            Ok(target) => target,
+            Err(outcome) => return self.open.fail(outcome),
+        };
+        if self.caching.load && self.visit_again(&target, is_last).await {
+            return;
+        }
+        match visit::connect_to_socket(self.service, path).await {
+            Ok(stream) => {
+                self.visit(&target, Connection::New(stream), is_last).await;
+            }
+            Err(outcome) => self.open.fail(outcome),
+        }
+    }
+
+    async fn target(&self, site: &Site<'_>, server: &Server) -> Result<Target, Outcome> {
+        self.target_of(site.text, &site.next_hop, &site.policy, Some(server), "").await
+    }
+
+    /// What the message asks of TLS. The header TLS-Required (RFC 8689 section 5) is not read: nothing is relaxed.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs { require_tls: self.delivery.message.envelope.require_tls, tls_optional: false }
+    }
+
+    /// A relay that an administrator named and that can not be found is a mistake to be repaired, not a reason to return mail.
+    fn soften(&mut self, next_hop: &str, is_fallback: bool) {
+        let relayhost = self.service.settings.get(params::relayhost);
+        let parameter = match is_fallback {
+            true => "smtp_fallback_relay",
+            false if !relayhost.is_empty() && next_hop.eq_ignore_ascii_case(relayhost) => "relayhost",
+            false => return,
+        };
+        if let Some(last) = &mut self.open.last
+            && last.kind == OutcomeKind::Bounced
+        {
+            maillog::warning!(self.log, "{parameter} configuration problem");
+            *last = Outcome { kind: OutcomeKind::Deferred, status: Status::new(4, 3, 5), ..last.clone() };
+        }
+    }
+
+    /// The outcomes as they are now, each with its line in the log.
+    fn finish(self) -> Attempted {
+        let Attempt { service: _, delivery, log, began, open, .. } = self;
+        let setup = began.elapsed();
+        let purpose = delivery.message.envelope.purpose;
+        let unused = || {
+            let text = "server unavailable or unable to receive mail";
+            Outcome::deferred(Status::new(4, 3, 0), "none", text)
+        };
+        let mut outcomes = Vec::with_capacity(open.rows.len());
+        for (mut row, recipient) in open.rows.into_iter().zip(&delivery.message.envelope.recipients) {
+            if row.is_open()
+                && let Some(last) = &open.last
+            {
+                row.outcome = Some(last.clone());
+                row.delays.setup = setup;
+            }
+            let outcome = row.outcome.unwrap_or_else(unused);
+            let shown = outcome.clone().for_purpose(purpose);
+            let line = delivery_line(&delivery.message.id, recipient, &shown, &row.delays, row.uses);
+            maillog::info!(log, "{line}");
+            outcomes.push(outcome);
+        }
+        let all_deferred = outcomes.iter().all(|outcome| outcome.kind == OutcomeKind::Deferred);
+        let site_failure = (!open.spoken && all_deferred)
+            .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
+            .flatten();
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.for_purpose(purpose)).collect();
+        Attempted { outcomes, site_failure }
+    }
+}
+
+/// The recipients, and what is known of each.
+pub(crate) struct Open {
+    rows: Vec<Row>,
+    /// A failure behind the last visit: it stands for all whose word may still change.
+    last: Option<Outcome>,
+    /// A server took part in a transaction: the site as a whole is alive.
+    pub(crate) spoken: bool,
+}
+
+struct Row {
+    outcome: Option<Outcome>,
+    delays: Delays,
+    /// Deliveries on its connection so far.
+    uses: u32,
+}
+
+impl Row {
+    /// Not tried, or deferred.
+    fn is_open(&self) -> bool {
+        self.outcome.as_ref().is_none_or(|outcome| outcome.kind == OutcomeKind::Deferred)
     }
 }
 
 impl Open {
-    /// Recipients without a final word: not tried, or deferred.
-    fn indexes(&self) -> Vec<usize> {
-        let is_open = |outcome: &Option<Outcome>| {
-            outcome.as_ref().is_none_or(|outcome| outcome.kind == OutcomeKind::Deferred)
+    fn new(service: &Service, delivery: &Delivery) -> Open {
+        let delays = Delays {
+            before_queue: delivery.waited.0,
+            in_queue: delivery.waited.1,
+            decimals: service.delay_decimals,
+            ..Delays::default()
         };
-        self.outcomes
-            .iter()
-            .enumerate()
-            .filter(|(_, outcome)| is_open(outcome))
-            .map(|(index, _)| index)
-            .collect()
+        let row = |_| Row { outcome: None, delays, uses: 1 };
+        let rows = delivery.message.envelope.recipients.iter().map(row).collect();
+        Open { rows, last: None, spoken: false }
     }
 
-    fn has_open(&self) -> bool {
-        !self.indexes().is_empty()
+    /// Recipients without a final word.
+    pub(crate) fn indexes(&self) -> Vec<usize> {
+        (0..self.rows.len()).filter(|index| self.rows[*index].is_open()).collect()
     }
 
-    fn take(&mut self, index: usize, outcome: Outcome, setup: Duration, transmission: Duration) {
-        if let (Some(slot), Some(delays)) = (self.outcomes.get_mut(index), self.delays.get_mut(index)) {
-            *slot = Some(outcome);
-            delays.setup = setup;
-            delays.transmission = transmission;
+    pub(crate) fn has_open(&self) -> bool {
+        self.rows.iter().any(Row::is_open)
+    }
+
+    /// A failure that no server has spoken of.
+    pub(crate) fn fail(&mut self, outcome: Outcome) {
+        self.last = Some(outcome);
+    }
+
+    /// What a visit brought for one recipient.
+    pub(crate) fn take(&mut self, index: usize, outcome: Outcome, times: (Duration, Duration), uses: u32) {
+        self.last = None;
+        if let Some(row) = self.rows.get_mut(index) {
+            row.outcome = Some(outcome);
+            (row.delays.setup, row.delays.transmission) = times;
+            row.uses = uses;
         }
     }
 }

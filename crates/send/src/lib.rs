@@ -2,13 +2,17 @@
 //!
 //! - `role.rs`: what master and queue say. `service.rs`: a delivery service of master.cf, its settings read once.
 //! - `next_hop.rs`: what a next hop means. `servers.rs`: the addresses to try, in order (RFC 5321 section 5).
-//! - `attempt.rs`: one delivery over as many of them as it takes. `session.rs`: one connection.
+//! - `attempt.rs`: one delivery over as many of them as it takes. `visit.rs`: one server. `connections.rs`: those kept for the next delivery.
+//! - `session.rs`: one connection. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
 //! - `wish.rs`: what is asked of TLS for a destination. `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
 //!
 //! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod connections;
+mod content;
+mod greeted;
 mod next_hop;
 mod role;
 mod sasl;
@@ -16,6 +20,7 @@ mod servers;
 mod service;
 mod session;
 mod tls_log;
+mod visit;
 mod wish;
 
 pub use role::{Prepared, prepare, serve};

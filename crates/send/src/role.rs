@@ -13,8 +13,8 @@ use tables::Tables;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::attempt;
+use crate::content::Content;
 use crate::service::Service;
-use crate::session::Content;
 
 /// The services of this role, with what they needed the starting user's rights for.
 pub struct Prepared {
@@ -55,6 +55,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
     let services = Arc::new(prepared.services);
     let (mut in_hand, mut draining) = (0usize, false);
+    let mut farewells = None;
     // Kept so that the links stay open; a new one takes over, and the old one ends when its peer does.
     let mut _links = Vec::new();
     while !(draining && in_hand == 0) {
@@ -80,6 +81,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
                 }
                 Request::Drain => {
                     draining = true;
+                    farewells = Some(tokio::spawn(close_connections(Arc::clone(&services))));
                     call.answer(Reply::Done, Vec::new());
                 }
                 Request::Begin | Request::Ping => call.answer(Reply::Done, Vec::new()),
@@ -100,7 +102,17 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
             },
         }
     }
+    if let Some(farewells) = farewells {
+        let _ = farewells.await;
+    }
     Ok(())
+}
+
+/// Kept connections end with a farewell; those still in use will not be kept.
+async fn close_connections(services: Arc<HashMap<String, Result<Arc<Service>, String>>>) {
+    for service in services.values().flatten() {
+        service.connections.close().await;
+    }
 }
 
 async fn deliver(

@@ -11,10 +11,16 @@ use tables::{Key, Lookup, base64};
 use crate::service::Service;
 
 /// A name and a password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Credentials {
     user: String,
     password: String,
+}
+
+impl Credentials {
+    pub(crate) fn new(user: &str, password: &str) -> Credentials {
+        Credentials { user: user.to_owned(), password: password.to_owned() }
+    }
 }
 
 /// One exchange.
@@ -56,10 +62,7 @@ pub(crate) async fn find(
         match maps.find(&key.to_ascii_lowercase(), Key::Full).await {
             // `user:password`; a password may hold colons. Without a colon there is no password, and no authentication.
             Lookup::Found(value) => {
-                return Ok(value.split_once(':').map(|(user, password)| Credentials {
-                    user: user.to_owned(),
-                    password: password.to_owned(),
-                }));
+                return Ok(value.split_once(':').map(|(user, password)| Credentials::new(user, password)));
             }
             Lookup::Absent => {}
             Lookup::Failed(why) => {

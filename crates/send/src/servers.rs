@@ -25,9 +25,33 @@ pub(crate) struct Server {
     pub(crate) name: String,
 }
 
-/// Finds the servers. An error is the outcome for all recipients.
-pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Server>, Outcome> {
-    let NextHop::Host { name, literal, port } = next_hop else { return Ok(Vec::new()) };
+/// The servers of a next hop.
+pub(crate) struct Found {
+    /// In the order in which they are tried; never empty.
+    pub(crate) servers: Vec<Server>,
+    /// This machine is one of the domain's mail exchangers.
+    pub(crate) is_mx: bool,
+}
+
+/// Why there are none.
+pub(crate) struct NoServer {
+    /// For all recipients.
+    pub(crate) outcome: Outcome,
+    /// Mail would come back to this machine.
+    pub(crate) loops: bool,
+}
+
+impl From<Outcome> for NoServer {
+    fn from(outcome: Outcome) -> Self {
+        NoServer { outcome, loops: false }
+    }
+}
+
+/// Finds the servers.
+pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found, NoServer> {
+    let NextHop::Host { name, literal, port } = next_hop else {
+        return Err(Outcome::deferred(Status::new(4, 3, 5), "none", "a socket has no servers").into());
+    };
     let port = port_number(port.as_deref().unwrap_or(&service.default_port)).ok_or_else(|| {
         let text = format!("unknown service: {}", port.as_deref().unwrap_or(&service.default_port));
         Outcome::deferred(Status::new(4, 3, 5), "none", text)
@@ -67,12 +91,13 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Vec<Se
     }
     servers.truncate(service.address_limit);
     if !servers.is_empty() {
-        return Ok(servers);
+        return Ok(Found { servers, is_mx: own_preference.is_some() });
     }
     Err(match last_failure {
-        Some((host, failure)) => lookup_failed(&host, "A", &failure),
+        Some((host, failure)) => lookup_failed(&host, "A", &failure).into(),
         None => {
-            Outcome::bounced(Status::new(5, 4, 6), "none", format!("mail for {name} loops back to myself"))
+            let text = format!("mail for {name} loops back to myself");
+            NoServer { outcome: Outcome::bounced(Status::new(5, 4, 6), "none", text), loops: true }
         }
     })
 }

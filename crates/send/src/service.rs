@@ -7,12 +7,15 @@ use std::time::Duration;
 use config::master_cf::Service as Entry;
 use config::{Configuration, Settings, params};
 use dns::{Family, HostLookup, Resolver};
+use link::message::Caching;
 use maillog::Log;
 use smtp::client::{Options, Protocol, Stage};
-use tables::{Flags, Maps, Tables};
+use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 use tls::client::Client;
 use tls::level::ClientLevel;
 
+use crate::connections::{Connections, Limits};
+use crate::next_hop::NextHop;
 use crate::tls_log::TlsLog;
 
 /// Whether and how the DNS is asked (smtp_dns_support_level).
@@ -58,6 +61,13 @@ pub(crate) struct Service {
     /// For a server without 8BITMIME, 8-bit parts become quoted-printable (disable_mime_output_conversion).
     pub(crate) converts: bool,
     pub(crate) mime: mail::mime::Limits,
+    /// smtp_fallback_relay
+    pub(crate) fallback_relays: Vec<String>,
+    pub(crate) connections: Arc<Connections>,
+    /// smtp_connection_cache_destinations
+    cached_destinations: MatchList,
+    /// smtp_connection_cache_on_demand
+    caches_on_demand: bool,
     /// The TLS engine, or why there is none.
     pub(crate) client: Result<Client, String>,
 }
@@ -140,6 +150,25 @@ impl Service {
                 .unwrap_or(2),
             converts: !settings.get(params::disable_mime_output_conversion),
             mime: mime_limits(&settings),
+            fallback_relays: config::list::split(settings.client(params::smtp_fallback_relay))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            connections: Connections::new(Limits {
+                idle: settings
+                    .client(params::smtp_connection_cache_time_limit)
+                    .min(settings.get(params::connection_cache_ttl_limit)),
+                age: settings.client(params::smtp_connection_reuse_time_limit),
+                reuses: u32::try_from(settings.client(params::smtp_connection_reuse_count_limit))
+                    .unwrap_or(0),
+            }),
+            cached_destinations: MatchList::open(
+                tables,
+                "smtp_connection_cache_destinations",
+                settings.client(params::smtp_connection_cache_destinations),
+                MatchStyle::Strings,
+            ),
+            caches_on_demand: settings.client(params::smtp_connection_cache_on_demand),
             client,
             hostname,
             log,
@@ -149,6 +178,23 @@ impl Service {
 
     pub(crate) fn is_lmtp(&self) -> bool {
         self.options.protocol == Protocol::Lmtp
+    }
+
+    /// Whether connections are kept for a next hop: always, or as the queue sees more mail for it coming. A list that can not be
+    /// asked keeps none.
+    pub(crate) async fn caching(&self, demand: Caching, next_hop: &NextHop) -> Caching {
+        let name = match next_hop {
+            NextHop::Socket(path) => path,
+            NextHop::Host { name, .. } => name,
+        };
+        if !self.cached_destinations.is_empty() {
+            match self.cached_destinations.matches(name).await {
+                Ok(true) => return Caching { load: true, store: true },
+                Ok(false) => {}
+                Err(why) => maillog::warning!(self.log, "smtp_connection_cache_destinations: {why}"),
+            }
+        }
+        if self.caches_on_demand { demand } else { Caching::default() }
     }
 
     /// The time limit of a stage.

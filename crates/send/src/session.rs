@@ -5,30 +5,31 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mail::mime::{self, SevenBit};
-use mail::{BodyType, Outcome, Purpose, Status, TlsFacts};
-use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Stage, Step};
-use tls::policy::{Admitted, Offer, Plan, Unmet, Way};
+use mail::mime::SevenBit;
+use mail::{Outcome, Status, TlsFacts};
+use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
+use tls::policy::{Admitted, Plan, Unmet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::connections::Idle;
+use crate::content::{CHUNK, Content, must_become_seven_bit};
 use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
+
+/// Content up to this many bytes goes out together with the end of data.
+const SMALL: usize = 16 * 1024;
 
 /// A connection, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// The content of a message, with LF line ends.
-#[derive(Clone)]
-pub(crate) enum Content {
-    /// In memory.
-    Bytes(Arc<[u8]>),
-    /// An open file, read by position.
-    File(Arc<std::fs::File>),
+/// What a delivery begins with.
+pub(crate) enum Connection {
+    /// Nothing has been said on it.
+    New(Box<dyn Stream>),
+    /// It served another delivery.
+    Kept(Box<Idle>),
 }
-
-/// Bytes of content read from a file at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// What one connection brought.
 pub(crate) struct Result {
@@ -38,8 +39,18 @@ pub(crate) struct Result {
     pub(crate) spoken: bool,
     /// A handshake failed at a level that may go on in the clear.
     pub(crate) handshake_failed: bool,
+    /// The connection ended without a word of the server's, or its reply was not waited for any longer.
+    pub(crate) lost: bool,
+    /// That happened behind a handshake.
+    pub(crate) lost_in_tls: bool,
+    /// A kept connection turned out to be dead before any content was sent: a new one may do better.
+    pub(crate) stale: bool,
     /// From the beginning of the connection to MAIL FROM.
     pub(crate) setup: Duration,
+    /// Deliveries on this connection, with this one.
+    pub(crate) uses: u32,
+    /// For the next delivery, when the job said so and nothing speaks against it.
+    pub(crate) kept: Option<Box<Idle>>,
 }
 
 /// What a connection is for.
@@ -59,10 +70,12 @@ pub(crate) struct Job<'a> {
     pub(crate) local_socket: bool,
     pub(crate) message: Message,
     pub(crate) content: Content,
+    /// Keep the connection afterwards.
+    pub(crate) keeps: bool,
 }
 
 /// The proof of the TLS room, shown to the session.
-struct Proof(Admitted);
+pub(crate) struct Proof(pub(crate) Admitted);
 
 impl Clearance for Proof {
     fn admits(&self, facts: Option<&TlsFacts>) -> bool {
@@ -70,28 +83,40 @@ impl Clearance for Proof {
     }
 }
 
-struct Driver<'a> {
-    job: Job<'a>,
-    stream: Box<dyn Stream>,
+/// A delivery under way.
+pub(crate) struct Driver<'a> {
+    pub(crate) job: Job<'a>,
+    pub(crate) stream: Box<dyn Stream>,
     /// Given by the policy once the connection satisfies it.
-    proof: Option<Proof>,
+    pub(crate) proof: Option<Proof>,
     /// The server takes ASCII only, and the message is more.
     seven_bit: Option<SevenBit>,
     /// An AUTH exchange under way.
-    exchange: Option<Exchange>,
+    pub(crate) exchange: Option<Exchange>,
     began: Instant,
     setup: Option<Duration>,
-    tls_field: String,
-    handshake_failed: bool,
+    /// The `tls=` field of the delivery line.
+    pub(crate) tls_field: String,
+    pub(crate) handshake_failed: bool,
+    pub(crate) in_tls: bool,
+    lost: bool,
+    /// The server took part in a transaction.
+    spoken: bool,
+    /// Content was asked for.
+    has_sent: bool,
+    /// Since when the connection is open, and deliveries on it before this one.
+    since: Instant,
+    uses_before: u32,
+    kept: Option<Box<Idle>>,
 }
 
 /// Carries out one delivery over an open connection.
-pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -> Result {
+pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) -> Result {
     let count = job.message.envelope.recipients.len();
     let tls_field = job.plan.undecided();
     let mut driver = Driver {
         job,
-        stream,
+        stream: Box::new(tokio::io::empty()),
         proof: None,
         seven_bit: None,
         exchange: None,
@@ -99,19 +124,48 @@ pub(crate) async fn run(job: Job<'_>, stream: Box<dyn Stream>, began: Instant) -
         setup: None,
         tls_field,
         handshake_failed: false,
+        in_tls: false,
+        lost: false,
+        spoken: false,
+        has_sent: false,
+        since: Instant::now(),
+        uses_before: 0,
+        kept: None,
     };
-    let first = driver.begin().await;
-    let (mut outcomes, spoken) = match first {
+    let first = match connection {
+        Connection::New(stream) => {
+            driver.stream = stream;
+            driver.begin().await
+        }
+        Connection::Kept(idle) => Ok(driver.begin_again(idle)),
+    };
+    let mut outcomes = match first {
         Ok(step) => driver.drive(step).await,
-        Err(outcome) => (vec![*outcome; count], false),
+        Err(outcome) => vec![*outcome; count],
     };
     for outcome in &mut outcomes {
         if driver.job.service.tells_tls {
             outcome.tls.clone_from(&driver.tls_field);
         }
     }
-    let setup = driver.setup.unwrap_or_else(|| began.elapsed());
-    Result { outcomes, spoken, handshake_failed: driver.handshake_failed, setup }
+    Result {
+        spoken: driver.spoken,
+        handshake_failed: driver.handshake_failed,
+        lost: driver.lost,
+        lost_in_tls: driver.lost && driver.in_tls,
+        stale: driver.uses_before > 0
+            && !driver.has_sent
+            && (driver.lost || outcomes.iter().any(is_farewell)),
+        setup: driver.setup.unwrap_or_else(|| began.elapsed()),
+        uses: driver.uses_before + 1,
+        kept: driver.kept,
+        outcomes,
+    }
+}
+
+/// RFC 5321 section 3.8: 421 may be the answer to any command, also because a connection was idle or used too often.
+fn is_farewell(outcome: &Outcome) -> bool {
+    outcome.remote.as_ref().is_some_and(|reply| reply.text.starts_with("421"))
 }
 
 impl Driver<'_> {
@@ -138,7 +192,17 @@ impl Driver<'_> {
         }
     }
 
-    async fn drive(&mut self, mut step: Step) -> (Vec<Outcome>, bool) {
+    /// A session that goes on. RSET asks whether the server is still there, as in Postfix.
+    fn begin_again(&mut self, idle: Box<Idle>) -> Step {
+        self.stream = idle.stream;
+        self.tls_field = idle.tls_field;
+        self.since = idle.since;
+        self.uses_before = idle.uses;
+        self.in_tls = idle.ready.tls().is_some();
+        idle.ready.probe()
+    }
+
+    async fn drive(&mut self, mut step: Step) -> Vec<Outcome> {
         let count = self.job.message.envelope.recipients.len();
         let mut outcomes: Option<Vec<Outcome>> = None;
         loop {
@@ -155,7 +219,10 @@ impl Driver<'_> {
                 Next::Read(mut conversation) => {
                     if conversation.needs_input() {
                         let limit = self.job.service.time_limit(conversation.stage());
-                        match tokio::time::timeout(limit, self.stream.read_buf(conversation.input())).await {
+                        let read = self.stream.read_buf(conversation.input());
+                        let read = tokio::time::timeout(limit, read).await;
+                        self.lost |= !matches!(read, Ok(Ok(n)) if n > 0);
+                        match read {
                             Ok(Ok(n)) if n > 0 => conversation.receive(),
                             Ok(_) => conversation.lost(),
                             Err(_elapsed) => conversation.timed_out(),
@@ -180,6 +247,10 @@ impl Driver<'_> {
                     Some(_) => ready.quit(),
                     None => {
                         self.setup = Some(self.began.elapsed());
+                        self.spoken = true;
+                        if self.uses_before > 0 {
+                            self.tell_reuse(&ready).await;
+                        }
                         let mut message = self.job.message.clone();
                         let Job { service, content, .. } = &self.job;
                         if !ready.features().eight_bit_mime
@@ -191,25 +262,42 @@ impl Driver<'_> {
                         ready.transaction(message, false)
                     }
                 },
-                Next::Body(body) => self.content(body).await,
-                Next::Done(done) => {
-                    outcomes = Some(done.outcomes);
-                    match done.next {
-                        Afterwards::Ready(ready) => ready.quit(),
-                        Afterwards::Quit(parting) => parting.quit(),
-                        Afterwards::Lost => return (outcomes.unwrap_or_default(), true),
-                    }
+                Next::Body(body) => {
+                    self.has_sent = true;
+                    self.content(body).await
                 }
+                Next::Done(done) => match done.next {
+                    // Who said 421 is about to leave.
+                    Afterwards::Ready(ready)
+                        if self.keeps(&ready) && !done.outcomes.iter().any(is_farewell) =>
+                    {
+                        self.keep(ready);
+                        return done.outcomes;
+                    }
+                    Afterwards::Ready(ready) => {
+                        outcomes = Some(done.outcomes);
+                        ready.quit()
+                    }
+                    Afterwards::Quit(parting) => {
+                        outcomes = Some(done.outcomes);
+                        parting.quit()
+                    }
+                    Afterwards::Lost => {
+                        self.lost = true;
+                        return done.outcomes;
+                    }
+                },
                 Next::Closed(closed) => {
                     // close_notify, so that the session can be resumed; the peer's is not waited for.
                     let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown()).await;
                     return match (outcomes, closed.outcome) {
-                        (Some(outcomes), _) => (outcomes, true),
-                        (None, Some(outcome)) => (vec![outcome; count], false),
+                        (Some(outcomes), _) => outcomes,
+                        (None, Some(outcome)) => vec![outcome; count],
                         (None, None) => {
+                            self.lost = true;
                             let text = format!("connection with {} ended without a result", self.job.peer);
                             let relay = self.job.peer.relay();
-                            (vec![Outcome::deferred(Status::new(4, 4, 2), relay, text); count], false)
+                            vec![Outcome::deferred(Status::new(4, 4, 2), relay, text); count]
                         }
                     };
                 }
@@ -217,181 +305,19 @@ impl Driver<'_> {
         }
     }
 
-    /// The server said what it offers: the policy decides.
-    fn greeted(&mut self, greeted: client::Greeted) -> Step {
-        if let Some(proof) = self.proof.take() {
-            return self.proceed(greeted, proof);
-        }
-        if greeted.tls().is_some() {
-            // A handshake whose facts did not satisfy the wish left no proof.
-            let outcome = self.unmet(Unmet::NotVerified);
-            return greeted.refuse(outcome);
-        }
-        if let Some(refusal) = greeted.starttls_refusal() {
-            return match self.job.plan.admit_plaintext() {
-                Ok(admitted) => self.proceed(greeted, Proof(admitted)),
-                Err(_) => {
-                    let text = format!(
-                        "TLS is required, but host {} refused to start TLS: {}",
-                        self.job.peer,
-                        refusal.text.replace('\n', " ")
-                    );
-                    self.tls_field = self.job.plan.violated();
-                    let outcome = Outcome::deferred(refusal.status, self.job.peer.relay(), text);
-                    greeted.refuse(outcome)
-                }
-            };
-        }
-        let offer = Offer { starttls: greeted.features().starttls, local_socket: self.job.local_socket };
-        match self.job.plan.way(offer) {
-            Ok(Way::Tls) => match self.check() {
-                Ok(()) => greeted.start_tls(),
-                Err(why) => {
-                    let outcome = self.unmet(Unmet::Configuration(why));
-                    greeted.refuse(outcome)
-                }
-            },
-            Ok(Way::Plaintext) => {
-                self.note_offer(offer);
-                match self.job.plan.admit_plaintext() {
-                    Ok(admitted) => self.proceed(greeted, Proof(admitted)),
-                    Err(unmet) => {
-                        let outcome = self.unmet(unmet);
-                        greeted.refuse(outcome)
-                    }
-                }
-            }
-            Err(unmet) => {
-                let outcome = self.unmet(unmet);
-                greeted.refuse(outcome)
-            }
-        }
+    /// A connection in TLS is kept only where that was asked for (smtp_tls_connection_reuse).
+    fn keeps(&self, ready: &Ready) -> bool {
+        self.job.keeps && (ready.tls().is_none() || self.job.plan.allows_reuse())
     }
 
-    /// The connection is good enough: authenticate where there are credentials, then send.
-    fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
-        self.tls_field = proof.0.feature().to_owned();
-        if let Some(refusal) = greeted.auth_refusal() {
-            let text = format!(
-                "SASL authentication failed; server {} said: {}",
-                self.job.peer,
-                refusal.text.replace('\n', " ")
-            );
-            return greeted.refuse(self.not_authenticated(text));
-        }
-        if !greeted.is_authenticated()
-            && let Some(credentials) = self.job.credentials.clone()
-        {
-            let chosen =
-                Exchange::choose(self.job.service, credentials, &greeted.features().auth, greeted.tls());
-            let Some(exchange) = chosen else {
-                let text = format!(
-                    "SASL authentication failed; cannot authenticate to server {}: no mechanism available",
-                    self.job.peer
-                );
-                return greeted.refuse(self.not_authenticated(text));
-            };
-            let (mechanism, initial) = exchange.begin();
-            self.exchange = Some(exchange);
-            self.proof = Some(proof);
-            return greeted.authenticate(mechanism, initial.as_deref());
-        }
-        match greeted.proceed(&proof) {
-            Ok(ready) => Step { send: Vec::new(), notices: Vec::new(), next: Next::Ready(ready) },
-            // The proof was made for this connection a moment ago; if it does not fit, nothing is sent.
-            Err(client::NotAdmitted) => {
-                let outcome = self.unmet(Unmet::NotVerified);
-                let closed = client::Closed {
-                    outcome: Some(outcome),
-                    stage: Stage::StartTls,
-                    peer: self.job.peer.clone(),
-                };
-                Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
-            }
-        }
-    }
-
-    /// smtp_sasl_auth_soft_bounce: a wrong password here is no reason to return other people's mail.
-    fn not_authenticated(&self, text: String) -> Outcome {
-        Outcome::deferred(Status::new(4, 7, 0), self.job.peer.relay(), text)
-    }
-
-    /// smtp_tls_note_starttls_offer: at level none only.
-    fn note_offer(&self, offer: Offer) {
-        use config::params::smtp_tls_note_starttls_offer;
-        let service = self.job.service;
-        if offer.starttls
-            && self.job.plan.level() == tls::ClientLevel::None
-            && service.settings.client(smtp_tls_note_starttls_offer)
-        {
-            maillog::info!(self.job.log, "Host offered STARTTLS: [{}]", self.job.peer.host);
-        }
-    }
-
-    /// Is there an engine that can carry out the plan? Otherwise mail waits, at every level but none: a mistake in main.cf is no
-    /// reason to go in the clear.
-    fn check(&self) -> std::result::Result<(), String> {
-        let engine = self.job.service.client.as_ref().map_err(Clone::clone)?;
-        engine
-            .check(&self.job.plan)
-            .map_err(|why| format!("TLS level {}: {why}", self.job.plan.level().name()))
-    }
-
-    /// The handshake. Gives the facts as the policy confirms them, and keeps its proof; nothing when it failed.
-    async fn shake(&mut self) -> Option<TlsFacts> {
-        let Job { service, log, peer, plan, .. } = &self.job;
-        let Ok(engine) = &service.client else { return None };
-        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        let target = format!("{}[{}]", peer.host.to_ascii_lowercase(), peer.address);
-        let target = match peer.port {
-            Some(port) => format!("{target}:{port}"),
-            None => target,
-        };
-        let server =
-            tls::client::Server { host: peer.host.clone(), address: peer.address.clone(), port: peer.port };
-        let journal = service.tls_log.journal(&peer.host, &peer.address, target.clone(), log).await;
-        match engine.connect(plan, &server, plain, journal).await {
-            Ok(connection) => {
-                self.stream = Box::new(connection.stream);
-                if let Some(why) = connection.explanation {
-                    maillog::warning!(
-                        log,
-                        "{target} is not who level {} asks for: {why}",
-                        plan.level().name()
-                    );
-                }
-                self.proof = connection.verdict.ok().map(Proof);
-                Some(connection.facts)
-            }
-            Err(failure) => {
-                if !failure.is_told() {
-                    maillog::info!(log, "SSL_connect error to {target}: {}", failure.cause);
-                }
-                for line in &failure.library {
-                    maillog::warning!(log, "{line}");
-                }
-                if let Some(meaning) = failure.meaning {
-                    maillog::info!(log, "handshake with {target} failed: {meaning}");
-                }
-                self.handshake_failed = true;
-                self.tls_field = plan.violated();
-                None
-            }
-        }
-    }
-
-    fn handshake_failure(&self) -> Outcome {
-        let text = "Cannot start TLS: handshake failure";
-        Outcome::deferred(Status::new(4, 7, 5), self.job.peer.relay(), text)
-    }
-
-    /// Why mail can not go, in Postfix's words.
-    fn unmet(&mut self, unmet: Unmet) -> Outcome {
-        if let Some(warning) = unmet.warning() {
-            maillog::warning!(self.job.log, "{}: {warning}", self.job.peer);
-        }
-        self.tls_field = self.job.plan.violated();
-        Outcome::deferred(unmet.status(), self.job.peer.relay(), unmet.text(&self.job.peer.to_string()))
+    fn keep(&mut self, ready: Ready) {
+        self.kept = Some(Box::new(Idle {
+            ready,
+            stream: std::mem::replace(&mut self.stream, Box::new(tokio::io::empty())),
+            tls_field: self.tls_field.clone(),
+            since: self.since,
+            uses: self.uses_before + 1,
+        }));
     }
 
     async fn send(&mut self, bytes: &[u8], stage: Stage) -> io::Result<()> {
@@ -406,15 +332,15 @@ impl Driver<'_> {
         tokio::time::timeout(limit, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Sends the content in large pieces.
+    /// Sends the content in large pieces, the last one with the end of data when it is small.
     async fn content(&mut self, mut body: BodyPhase) -> Step {
-        let mut wire = Vec::with_capacity(CHUNK + CHUNK / 8);
         let content = self.job.content.clone();
+        let mut wire = Vec::with_capacity(content.first_piece() + 1024);
         let mut position = 0;
         let mut seven_bit = self.seven_bit.take();
         let mut converted = Vec::new();
         loop {
-            let piece = match read_piece(&content, position).await {
+            let piece = match content.piece(position).await {
                 Ok(piece) => piece,
                 Err(error) => {
                     let text = format!("message content can not be read: {error}");
@@ -425,9 +351,8 @@ impl Driver<'_> {
                     ));
                 }
             };
-            let ends = piece.is_empty();
+            let ends = piece.len() < CHUNK;
             position += piece.len() as u64;
-            wire.clear();
             match &mut seven_bit {
                 Some(converter) => {
                     converter.convert(&piece, &mut converted);
@@ -439,55 +364,26 @@ impl Driver<'_> {
                 }
                 None => body.encode(&piece, &mut wire),
             }
-            if ends && wire.is_empty() {
-                return body.finish();
+            if ends && wire.len() <= SMALL {
+                let mut step = body.finish();
+                wire.append(&mut step.send);
+                step.send = wire;
+                return step;
             }
             match self.send(&wire, Stage::Body).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return body.timed_out(),
-                Err(_) => return body.lost(),
+                Ok(()) => wire.clear(),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    self.lost = true;
+                    return body.timed_out();
+                }
+                Err(_) => {
+                    self.lost = true;
+                    return body.lost();
+                }
             }
-        }
-    }
-}
-
-/// Is this an 8-bit message that we may convert? What was declared counts, or else what its header says.
-async fn must_become_seven_bit(service: &Service, message: &Message, content: &Content) -> bool {
-    if !service.converts || message.envelope.purpose == Purpose::Probe {
-        return false;
-    }
-    if message.envelope.body == BodyType::EightBitMime {
-        return true;
-    }
-    // Headers are far smaller than a piece.
-    let Ok(beginning) = read_piece(content, 0).await else { return false };
-    let mut structure = mime::Structure::new(service.mime);
-    let mut eight_bit = false;
-    structure.feed(&beginning, &mut |event| {
-        if let mime::Event::HeaderEnd(mime::Class::Primary, entity) = event {
-            eight_bit = entity.encoding.is_eight_bit();
-        }
-    });
-    eight_bit
-}
-
-async fn read_piece(content: &Content, position: u64) -> io::Result<Vec<u8>> {
-    match content {
-        Content::Bytes(bytes) => {
-            let start = usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
-            let end = start.saturating_add(CHUNK).min(bytes.len());
-            Ok(bytes[start..end].to_vec())
-        }
-        Content::File(file) => {
-            let file = Arc::clone(file);
-            let read = tokio::task::spawn_blocking(move || {
-                use std::os::unix::fs::FileExt;
-                let mut piece = vec![0; CHUNK];
-                let n = file.read_at(&mut piece, position)?;
-                piece.truncate(n);
-                Ok(piece)
-            });
-            read.await.unwrap_or_else(|_| Err(io::Error::other("reading was cut short")))
+            if ends {
+                return body.finish();
+            }
         }
     }
 }

@@ -34,19 +34,19 @@ params! { lmtp, "LMTP client";
     lmtp_connect_timeout: Time = "0s", Works;
 
     /// As `smtp_connection_cache_destinations`, for the LMTP client.
-    lmtp_connection_cache_destinations: Text = "", Planned("connections are used for one delivery yet");
+    lmtp_connection_cache_destinations: Text = "", Works;
 
     /// As `smtp_connection_cache_on_demand`, for the LMTP client.
-    lmtp_connection_cache_on_demand: Bool = "yes", Planned("connections are used for one delivery yet");
+    lmtp_connection_cache_on_demand: Bool = "yes", Works;
 
     /// As `smtp_connection_cache_time_limit`, for the LMTP client.
-    lmtp_connection_cache_time_limit: Time(min: 1) = "2s", Planned("connections are used for one delivery yet");
+    lmtp_connection_cache_time_limit: Time(min: 1) = "2s", Works;
 
     /// As `smtp_connection_reuse_count_limit`, for the LMTP client.
-    lmtp_connection_reuse_count_limit: Int = "0", Planned("client rates are not counted yet");
+    lmtp_connection_reuse_count_limit: Int = "0", Works;
 
     /// As `smtp_connection_reuse_time_limit`, for the LMTP client.
-    lmtp_connection_reuse_time_limit: Time(min: 1) = "300s", Planned("connections are used for one delivery yet");
+    lmtp_connection_reuse_time_limit: Time(min: 1) = "300s", Works;
 
     /// As `smtp_data_done_timeout`, for the LMTP client.
     lmtp_data_done_timeout: Time(min: 1) = "600s", Works;

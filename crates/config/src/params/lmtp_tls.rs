@@ -34,7 +34,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
     /// As `smtp_tls_connection_reuse`, for the LMTP client.
-    lmtp_tls_connection_reuse: Bool = "no", Planned("connections are used for one delivery yet");
+    lmtp_tls_connection_reuse: Bool = "no", Works;
 
     /// As `smtp_tls_dcert_file`, for the LMTP client.
     lmtp_tls_dcert_file: Text(form: File) = "", Works;

@@ -19,7 +19,7 @@ params! { smtp, "SMTP client";
     connection_cache_status_update_time: Time(min: 1) = "600s", Accepted("connections are kept in the process that opens them; no scache process is asked");
 
     /// How long the cache keeps an idle connection at most.
-    connection_cache_ttl_limit: Time(min: 1) = "2s", Accepted("connections are kept in the process that opens them; no scache process is asked");
+    connection_cache_ttl_limit: Time(min: 1) = "2s", Works;
 
     /// Old switch for SMTP and LMTP clients without DNS; `smtp_dns_support_level` says more.
     disable_dns_lookups: Bool = "no", Works;
@@ -67,19 +67,19 @@ params! { smtp, "SMTP client";
     smtp_connect_timeout: Time = "30s", Works;
 
     /// Destinations whose connections are always kept for reuse.
-    smtp_connection_cache_destinations: Text = "", Planned("connections are used for one delivery yet");
+    smtp_connection_cache_destinations: Text = "", Works;
 
     /// Whether connections are kept while much mail waits for a destination.
-    smtp_connection_cache_on_demand: Bool = "yes", Planned("connections are used for one delivery yet");
+    smtp_connection_cache_on_demand: Bool = "yes", Works;
 
     /// How long an idle connection is kept.
-    smtp_connection_cache_time_limit: Time(min: 1) = "2s", Planned("connections are used for one delivery yet");
+    smtp_connection_cache_time_limit: Time(min: 1) = "2s", Works;
 
     /// How often a connection is used; 0 for no limit.
-    smtp_connection_reuse_count_limit: Int = "0", Planned("client rates are not counted yet");
+    smtp_connection_reuse_count_limit: Int = "0", Works;
 
     /// How long a connection is used.
-    smtp_connection_reuse_time_limit: Time(min: 1) = "300s", Planned("connections are used for one delivery yet");
+    smtp_connection_reuse_time_limit: Time(min: 1) = "300s", Works;
 
     /// How long the reply after the message may take.
     smtp_data_done_timeout: Time(min: 1) = "600s", Works;

@@ -34,7 +34,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_ciphers: Text(min: 1, form: OneOf(&["high", "medium", "null", "low", "export"])) = "medium", Works;
 
     /// Whether TLS connections are kept for more than one delivery.
-    smtp_tls_connection_reuse: Bool = "no", Planned("connections are used for one delivery yet");
+    smtp_tls_connection_reuse: Bool = "no", Works;
 
     /// The TLS level for MX hosts found without DNSSEC that have secure TLSA records.
     smtp_tls_dane_insecure_mx_policy: Text(form: OneOf(&["may", "encrypt", "dane"])) = "dane", Works;

@@ -120,6 +120,7 @@ impl Running {
             waited: (Duration::ZERO, Duration::ZERO),
             body: Some(content.to_vec()),
             attempts: 0,
+            caching: link::message::Caching::default(),
         };
         let (reply, _) = self.link.call(Request::Deliver(Box::new(delivery)), vec![]).await.unwrap();
         let Reply::Attempted { mut outcomes, site_failure: None, .. } = reply else { panic!("{reply:?}") };
@@ -418,6 +419,7 @@ async fn services_by_name() {
             waited: (Duration::ZERO, Duration::ZERO),
             body: Some(CONTENT.into()),
             attempts: 0,
+            caching: link::message::Caching::default(),
         };
         running.link.call(Request::Deliver(Box::new(delivery)), vec![])
     };

@@ -1,6 +1,8 @@
 //! A whole mail system in a temporary folder, and a client that speaks to it. Everything stays on loopback.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses its part, and has no other way out
 
+pub mod peer;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;

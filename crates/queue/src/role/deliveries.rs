@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use link::message::Delivery;
+use link::message::{Caching, Delivery};
 use link::{LinkError, Reply, Request};
 use mail::delivery_line::delivery_line;
 use mail::{Outcome, Recipient, Status};
@@ -24,12 +24,12 @@ impl QueueRole {
                 let own = limits.of(transport);
                 TransportLimits { processes: if there { own.processes } else { 0 }, ..own }
             };
-            let Some((site, job)) = self.schedule.next(Instant::now(), room) else { return };
-            self.deliver(site, job);
+            let Some((site, job, caching)) = self.schedule.next(Instant::now(), room) else { return };
+            self.deliver(site, job, caching);
         }
     }
 
-    fn deliver(&mut self, site: Site, job: Job) {
+    fn deliver(&mut self, site: Site, job: Job, caching: Caching) {
         self.under_way += 1;
         let events = self.events.clone();
         let Some(active) = self.active.get(&job.message) else {
@@ -52,6 +52,7 @@ impl QueueRole {
                 (delays.before_queue, delays.in_queue)
             },
             attempts: active.attempts,
+            caching,
             body: None,
             message,
         };

@@ -13,12 +13,16 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use link::message::Caching;
 use mail::QueueId;
 
 use slots::Account;
 pub(crate) use slots::SlotLimits;
 use window::Window;
 pub(crate) use window::{Law, WindowLimits};
+
+/// Deliveries are back to back when the next begins this soon after one has ended.
+const BACK_TO_BACK: Duration = Duration::from_secs(1);
 
 /// A destination: transport and next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +105,9 @@ struct Queue {
     in_flight: usize,
     window: Window,
     not_before: Option<Instant>,
+    last_done: Option<Instant>,
+    /// As the delivery before was told.
+    caching: Caching,
     /// When it last had a turn.
     turn: u64,
     /// The beginning of its key in `ready`, when it is there.
@@ -156,7 +163,7 @@ impl Schedule {
         &mut self,
         now: Instant,
         limits: impl Fn(&str) -> TransportLimits,
-    ) -> Option<(Site, Job)> {
+    ) -> Option<(Site, Job, Caching)> {
         for _ in 0..self.turn.len() {
             let name = self.turn.pop_front()?;
             let found = self.transports.get_mut(&name).and_then(|transport| {
@@ -165,8 +172,8 @@ impl Schedule {
                 transport.next(&limits, self.serial, now)
             });
             self.turn.push_back(name.clone());
-            if let Some((next_hop, job)) = found {
-                return Some((Site { transport: name, next_hop }, job));
+            if let Some((next_hop, job, caching)) = found {
+                return Some((Site { transport: name, next_hop }, job, caching));
             }
         }
         None
@@ -184,6 +191,7 @@ impl Schedule {
         let Some(transport) = self.transports.get_mut(&site.transport) else { return Vec::new() };
         transport.in_flight = transport.in_flight.saturating_sub(1);
         let Some(queue) = transport.sites.get_mut(&site.next_hop) else { return Vec::new() };
+        queue.last_done = Some(now);
         if !limits.rate_delay.is_zero() {
             queue.not_before = Some(now + limits.rate_delay);
         }
@@ -277,8 +285,22 @@ impl Queue {
             in_flight: 0,
             window: Window::new(&limits.window),
             not_before: None,
+            last_done: None,
+            caching: Caching::default(),
             turn: 0,
             ready: None,
+        }
+    }
+
+    /// Whether connections are kept (qmgr(8)): from the time that deliveries come back to back, until there is neither another
+    /// at the same time nor one shortly before. What was kept is used as long as the site has something to do.
+    fn caching(&self, now: Instant) -> Caching {
+        let back_to_back =
+            self.last_done.is_some_and(|done| now.saturating_duration_since(done) <= BACK_TO_BACK);
+        match self.caching.store {
+            true => Caching { store: back_to_back || self.in_flight > 1, ..self.caching },
+            false if back_to_back => Caching { load: true, store: true },
+            false => self.caching,
         }
     }
 
@@ -290,7 +312,12 @@ impl Queue {
 }
 
 impl Transport {
-    fn next(&mut self, limits: &TransportLimits, serial: u64, now: Instant) -> Option<(String, Job)> {
+    fn next(
+        &mut self,
+        limits: &TransportLimits,
+        serial: u64,
+        now: Instant,
+    ) -> Option<(String, Job, Caching)> {
         if self.in_flight >= limits.processes || self.not_before.is_some_and(|time| time > now) {
             return None;
         }
@@ -314,6 +341,8 @@ impl Transport {
         queue.jobs -= 1;
         queue.in_flight += 1;
         queue.turn = serial;
+        queue.caching = queue.caching(now);
+        let caching = queue.caching;
         self.in_flight += 1;
         if !limits.transport_rate_delay.is_zero() {
             self.not_before = Some(now + limits.transport_rate_delay);
@@ -328,7 +357,7 @@ impl Transport {
             }
         }
         self.refresh(&next_hop, limits, now);
-        Some((next_hop, job))
+        Some((next_hop, job, caching))
     }
 
     /// Puts a site where it belongs: among those that may begin, those that pause, or neither.

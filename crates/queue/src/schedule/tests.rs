@@ -31,7 +31,7 @@ fn fill(schedule: &mut Schedule, hop: &str, jobs: std::ops::Range<usize>, now: I
 }
 
 fn start_all(schedule: &mut Schedule, limits: TransportLimits, now: Instant) -> Vec<String> {
-    std::iter::from_fn(|| schedule.next(now, |_| limits)).map(|(site, _)| site.next_hop).collect()
+    std::iter::from_fn(|| schedule.next(now, |_| limits)).map(|(site, ..)| site.next_hop).collect()
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn transports_take_turns() {
         let site = Site { transport: transport.into(), next_hop: "a".into() };
         schedule.add(&site, job(n), &LIMITS, now).unwrap();
     }
-    let begun = std::iter::from_fn(|| schedule.next(now, |_| LIMITS)).map(|(site, _)| site.transport);
+    let begun = std::iter::from_fn(|| schedule.next(now, |_| LIMITS)).map(|(site, ..)| site.transport);
     assert_eq!(begun.collect::<Vec<_>>(), ["smtp", "relay", "smtp", "relay"]);
 }
 
@@ -149,6 +149,27 @@ fn a_transport_rate_delay_spaces_the_beginnings() {
 }
 
 #[test]
+fn connections_are_kept_while_deliveries_follow_each_other() {
+    let mut now = Instant::now();
+    let mut schedule = Schedule::default();
+    fill(&mut schedule, "a", 0..9, now);
+    let next = |schedule: &mut Schedule, now| schedule.next(now, |_| LIMITS).unwrap().2;
+    let kept = Caching { load: true, store: true };
+    // A burst within the first window needs no connection twice.
+    assert_eq!(next(&mut schedule, now), Caching::default());
+    assert_eq!(next(&mut schedule, now), Caching::default());
+    schedule.finished(&site("a"), Feedback::Alive, &LIMITS, Duration::ZERO, now);
+    assert_eq!(next(&mut schedule, now), kept);
+    now += Duration::from_secs(9);
+    assert_eq!(next(&mut schedule, now), kept, "others are under way");
+    for _ in 0..3 {
+        schedule.finished(&site("a"), Feedback::Alive, &LIMITS, Duration::ZERO, now);
+    }
+    now += Duration::from_secs(9);
+    assert_eq!(next(&mut schedule, now), Caching { load: true, store: false }, "it has become quiet");
+}
+
+#[test]
 fn withdrawn_jobs_do_not_begin() {
     let now = Instant::now();
     let mut schedule = Schedule::default();
@@ -171,7 +192,7 @@ fn order(count: usize, small: usize, slots: SlotLimits) -> String {
         schedule.add(&site(&format!("small{n}")), job(n + 1), &limits, now).unwrap();
     }
     let mut order = String::new();
-    while let Some((site, job)) = schedule.next(now, |_| limits) {
+    while let Some((site, job, _)) = schedule.next(now, |_| limits) {
         order.push(if job.message == self::job(0).message { 'L' } else { 's' });
         schedule.finished(&site, Feedback::Alive, &limits, Duration::ZERO, now);
     }
@@ -247,7 +268,7 @@ fn simulate(seed: u64, messages: usize) {
             arrived.insert(id.message, now);
             brought += 1;
         }
-        while let Some((site, job)) = schedule.next(now, |_| limits) {
+        while let Some((site, job, _)) = schedule.next(now, |_| limits) {
             let left =
                 open.get_mut(&job.message).unwrap_or_else(|| panic!("seed {seed}: {job:?} begun twice"));
             *left -= 1;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One server that was connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// Its name, or the address literal or socket path where there is none.
     pub host: String,

@@ -335,6 +335,13 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
     });
 }
 
+/// The line about a connection that serves another delivery.
+pub fn tell_reuse(journal: &Journal, facts: &TlsFacts) {
+    journal.tell(LogLevels::SUMMARY, |peer| {
+        format!("{} TLS connection reused to {peer}: {}", facts.trust, facts.summary())
+    });
+}
+
 /// The client's own certificates, none by default.
 fn identities(
     settings: &Settings,

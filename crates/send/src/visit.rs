@@ -1,0 +1,201 @@
+//! One server: connecting to it, what is decided for it, and a session with it for the recipients that are still open.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mail::{Outcome, OutcomeKind, Status};
+use maillog::Log;
+use smtp::client::{LoopDetection, Message, Peer};
+use tls::policy::{Plan, Unmet};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::attempt::Attempt;
+use crate::connections::Key;
+use crate::next_hop::NextHop;
+use crate::sasl::{self, Credentials};
+use crate::servers::Server;
+use crate::service::Service;
+use crate::session::{self, Connection, Job, Stream};
+use crate::wish::Policy;
+
+/// A server, and all that was decided for it before connecting.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) peer: Peer,
+    pub(crate) plan: Plan,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) loops: Option<LoopDetection>,
+    /// Under which a connection is kept.
+    pub(crate) key: Key,
+    pub(crate) keeps: bool,
+}
+
+/// What a visit came to.
+pub(crate) struct Visited {
+    pub(crate) spoken: bool,
+    pub(crate) handshake_failed: bool,
+    pub(crate) lost_in_tls: bool,
+    /// The kept connection was dead: nothing was done.
+    pub(crate) stale: bool,
+    /// Why recipients are still open.
+    pub(crate) reason: String,
+}
+
+impl Attempt<'_> {
+    /// Decides about a server. The outcome is for those whom no other server helps.
+    pub(crate) async fn target_of(
+        &self,
+        next_hop_text: &str,
+        next_hop: &NextHop,
+        policy: &Policy,
+        server: Option<&Server>,
+        path: &str,
+    ) -> Result<Target, Outcome> {
+        let service = self.service;
+        let peer = match server {
+            Some(server) => Peer {
+                host: server.host.trim_end_matches('.').to_owned(),
+                address: server.address.ip().to_string(),
+                port: Some(server.address.port()),
+            },
+            None => Peer { host: service.hostname.clone(), address: path.to_owned(), port: None },
+        };
+        let plan = policy
+            .plan(service, next_hop, server, self.needs())
+            .await
+            .map_err(|unmet| no_plan(self.log, next_hop_text, &peer.host, &unmet))?;
+        let envelope = &self.delivery.message.envelope;
+        let credentials = sasl::find(service, envelope.sender.as_str(), next_hop_text, &peer.host).await?;
+        // On another port than SMTP's our own name is no loop: content filters and test servers live there.
+        let loops = server.filter(|server| server.address.port() == 25).map(|server| LoopDetection {
+            hostname: service.hostname.clone(),
+            next_hop: next_hop_text.to_owned(),
+            best_mx: server.best,
+        });
+        let key = Key {
+            peer: peer.clone(),
+            plan: plan.clone(),
+            credentials: credentials.clone(),
+            smtputf8: self.needs_smtputf8(),
+            require_tls: envelope.require_tls,
+        };
+        Ok(Target { peer, plan, credentials, loops, key, keeps: self.caching.store })
+    }
+
+    fn needs_smtputf8(&self) -> bool {
+        let envelope = &self.delivery.message.envelope;
+        envelope.smtputf8
+            && (envelope.sender.needs_smtputf8()
+                || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()))
+    }
+
+    /// One connection, for the recipients that are still open. Unless the server is the final one, the log says why it was of no
+    /// help.
+    pub(crate) async fn visit(&mut self, target: &Target, connection: Connection, is_final: bool) -> Visited {
+        let indexes = self.open.indexes();
+        let mut envelope = self.delivery.message.envelope.clone();
+        envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
+        let options =
+            smtp::client::Options { loop_detection: target.loops.clone(), ..(*self.service.options).clone() };
+        let job = Job {
+            service: self.service,
+            options: Arc::new(options),
+            log: self.log,
+            id: self.delivery.message.id.as_str(),
+            local_socket: target.peer.port.is_none(),
+            peer: target.peer.clone(),
+            plan: target.plan.clone(),
+            credentials: target.credentials.clone(),
+            message: Message {
+                envelope,
+                size: Some(self.delivery.message.size),
+                needs_smtputf8: self.needs_smtputf8(),
+            },
+            content: self.content.clone(),
+            keeps: target.keeps,
+        };
+        let result = session::run(job, connection, self.began).await;
+        if let Some(idle) = result.kept {
+            self.service.connections.keep(target.key.clone(), idle, Instant::now());
+        }
+        let mut visited = Visited {
+            spoken: result.spoken,
+            handshake_failed: result.handshake_failed,
+            lost_in_tls: result.lost_in_tls,
+            stale: result.stale,
+            reason: String::new(),
+        };
+        if result.stale {
+            return visited;
+        }
+        self.open.spoken |= result.spoken && !result.lost;
+        let transmission = self.began.elapsed().saturating_sub(result.setup);
+        for (index, outcome) in indexes.into_iter().zip(result.outcomes) {
+            if outcome.kind == OutcomeKind::Deferred {
+                if !is_final && visited.reason != outcome.text {
+                    maillog::info!(self.log, "{}: {}", self.delivery.message.id, outcome.text);
+                }
+                visited.reason.clone_from(&outcome.text);
+            }
+            self.open.take(index, outcome, (result.setup, transmission), result.uses);
+        }
+        visited
+    }
+}
+
+/// Connects over TCP.
+pub(crate) async fn connect(service: &Service, server: &Server) -> Result<Box<dyn Stream>, Outcome> {
+    let connecting = tokio::time::timeout(service.connect_timeout, TcpStream::connect(server.address)).await;
+    let why = match connecting {
+        Ok(Ok(stream)) => {
+            // A command and its answer cross at once: waiting to fill packets would only add delay.
+            let _ = stream.set_nodelay(true);
+            return Ok(Box::new(stream));
+        }
+        Ok(Err(error)) => reason(&error),
+        Err(_elapsed) => "Connection timed out".to_owned(),
+    };
+    let text = format!(
+        "connect to {}[{}]:{}: {why}",
+        server.host.trim_end_matches('.'),
+        server.address.ip(),
+        server.address.port()
+    );
+    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
+}
+
+/// Connects to a UNIX-domain socket.
+pub(crate) async fn connect_to_socket(service: &Service, path: &str) -> Result<Box<dyn Stream>, Outcome> {
+    // Relative to the queue directory, as for Postfix's chrooted clients.
+    let full = match path.starts_with('/') {
+        true => path.to_owned(),
+        false => format!("{}/{path}", service.queue_directory),
+    };
+    let connecting = tokio::time::timeout(service.connect_timeout, UnixStream::connect(&full)).await;
+    let why = match connecting {
+        Ok(Ok(stream)) => return Ok(Box::new(stream)),
+        Ok(Err(error)) => reason(&error),
+        Err(_elapsed) => "Connection timed out".to_owned(),
+    };
+    let text = format!("connect to {}[{path}]: {why}", service.hostname);
+    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
+}
+
+/// There is nothing that may be done with a server: the log says why, and the mail waits.
+fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> Outcome {
+    if let Some(warning) = unmet.warning() {
+        maillog::warning!(log, "{warning}");
+    }
+    let text = unmet.text(host);
+    maillog::warning!(log, "TLS policy lookup for {next_hop}/{host}: {text}");
+    Outcome::deferred(unmet.status(), "none", text)
+}
+
+/// The system's words without the number that Rust adds.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
