@@ -24,6 +24,9 @@ pub(crate) use window::{Law, WindowLimits};
 /// Deliveries are back to back when the next begins this soon after one has ended.
 const BACK_TO_BACK: Duration = Duration::from_secs(1);
 
+/// Sites that are remembered for so long; bounds the search for one.
+const MOST_RECENT: usize = 64;
+
 /// A destination: transport and next hop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Site {
@@ -85,6 +88,9 @@ struct Transport {
     ready: BTreeSet<(Rank, u64, String)>,
     /// Sites that wait for the end of their rate delay.
     paused: BTreeSet<(Instant, String)>,
+    /// Sites that were forgotten a moment ago, oldest first: the end of their last delivery, and what it was told. A stream of
+    /// single messages comes back to back too.
+    recent: VecDeque<(Instant, String, Caching)>,
     /// There is no message that may be let in front of this one, until something is added or leaves.
     no_candidate: Option<Rank>,
 }
@@ -127,7 +133,12 @@ impl Schedule {
             self.turn.push_back(site.transport.clone());
         }
         let transport = self.transports.entry(site.transport.clone()).or_default();
-        let queue = transport.sites.entry(site.next_hop.clone()).or_insert_with(|| Queue::new(limits));
+        if !transport.sites.contains_key(&site.next_hop) {
+            let mut queue = Queue::new(limits);
+            transport.recall(&site.next_hop, &mut queue, now);
+            transport.sites.insert(site.next_hop.clone(), queue);
+        }
+        let Some(queue) = transport.sites.get_mut(&site.next_hop) else { return Ok(()) };
         match queue.window.death() {
             Some((until, reason)) if *until > now => return Err((job, reason.clone())),
             Some(_) => queue.window.revive(&limits.window),
@@ -392,8 +403,26 @@ impl Transport {
                 && queue.window.death().is_none()
                 && queue.not_before.is_none_or(|time| time <= now)
         });
-        if idle {
-            self.sites.remove(next_hop);
+        if idle
+            && let Some(queue) = self.sites.remove(next_hop)
+            && let Some(done) = queue.last_done
+        {
+            self.recent.push_back((done, next_hop.to_owned(), queue.caching));
+            if self.recent.len() > MOST_RECENT {
+                self.recent.pop_front();
+            }
+        }
+    }
+
+    /// What is still remembered of a site that has something to do again.
+    fn recall(&mut self, next_hop: &str, queue: &mut Queue, now: Instant) {
+        while let Some((done, ..)) = self.recent.front()
+            && now.saturating_duration_since(*done) > BACK_TO_BACK
+        {
+            self.recent.pop_front();
+        }
+        if let Some((done, _, caching)) = self.recent.iter().rev().find(|(_, name, _)| name == next_hop) {
+            (queue.last_done, queue.caching) = (Some(*done), *caching);
         }
     }
 

@@ -170,6 +170,20 @@ fn connections_are_kept_while_deliveries_follow_each_other() {
 }
 
 #[test]
+fn a_stream_of_single_messages_is_back_to_back() {
+    let mut now = Instant::now();
+    let mut schedule = Schedule::default();
+    let mut told = Vec::new();
+    for (n, pause) in [0, 100, 100, 2000].into_iter().enumerate() {
+        now += Duration::from_millis(pause);
+        fill(&mut schedule, "a", n..n + 1, now);
+        told.push(schedule.next(now, |_| LIMITS).unwrap().2.store);
+        schedule.finished(&site("a"), Feedback::Alive, &LIMITS, Duration::ZERO, now);
+    }
+    assert_eq!(told, [false, true, true, false]);
+}
+
+#[test]
 fn withdrawn_jobs_do_not_begin() {
     let now = Instant::now();
     let mut schedule = Schedule::default();
