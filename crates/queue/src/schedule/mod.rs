@@ -133,12 +133,12 @@ impl Schedule {
             self.turn.push_back(site.transport.clone());
         }
         let transport = self.transports.entry(site.transport.clone()).or_default();
-        if !transport.sites.contains_key(&site.next_hop) {
-            let mut queue = Queue::new(limits);
-            transport.recall(&site.next_hop, &mut queue, now);
-            transport.sites.insert(site.next_hop.clone(), queue);
-        }
-        let Some(queue) = transport.sites.get_mut(&site.next_hop) else { return Ok(()) };
+        let recent = match transport.sites.contains_key(&site.next_hop) {
+            true => None,
+            false => transport.recall(&site.next_hop, now),
+        };
+        let queue =
+            transport.sites.entry(site.next_hop.clone()).or_insert_with(|| Queue::new(limits, recent));
         match queue.window.death() {
             Some((until, reason)) if *until > now => return Err((job, reason.clone())),
             Some(_) => queue.window.revive(&limits.window),
@@ -289,15 +289,15 @@ impl Schedule {
 }
 
 impl Queue {
-    fn new(limits: &TransportLimits) -> Queue {
+    fn new(limits: &TransportLimits, recent: Option<(Instant, Caching)>) -> Queue {
         Queue {
+            last_done: recent.map(|(done, _)| done),
+            caching: recent.map(|(_, caching)| caching).unwrap_or_default(),
             waiting: BTreeMap::new(),
             jobs: 0,
             in_flight: 0,
             window: Window::new(&limits.window),
             not_before: None,
-            last_done: None,
-            caching: Caching::default(),
             turn: 0,
             ready: None,
         }
@@ -415,15 +415,14 @@ impl Transport {
     }
 
     /// What is still remembered of a site that has something to do again.
-    fn recall(&mut self, next_hop: &str, queue: &mut Queue, now: Instant) {
+    fn recall(&mut self, next_hop: &str, now: Instant) -> Option<(Instant, Caching)> {
         while let Some((done, ..)) = self.recent.front()
             && now.saturating_duration_since(*done) > BACK_TO_BACK
         {
             self.recent.pop_front();
         }
-        if let Some((done, _, caching)) = self.recent.iter().rev().find(|(_, name, _)| name == next_hop) {
-            (queue.last_done, queue.caching) = (Some(*done), *caching);
-        }
+        let found = self.recent.iter().rev().find(|(_, name, _)| name == next_hop);
+        found.map(|(done, _, caching)| (*done, *caching))
     }
 
     /// What waits for a site that is dead.
