@@ -130,6 +130,14 @@ impl Site {
         }
     }
 
+    /// Ends master as a power cut would. Its children are left to end by themselves.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     /// Runs a command of ours on this site.
     pub fn run(&self, words: &[&str], input: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mailclad"))
