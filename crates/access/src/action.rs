@@ -21,11 +21,11 @@ impl Evaluation<'_> {
             "REJECT" => self.refuse_with(codes.map_reject, Detail(7, 1), rest),
             "DEFER" => self.refuse_with(codes.map_defer, Detail(7, 1), rest),
             "DEFER_IF_PERMIT" => {
-                let reply = self.deferral(rest);
+                let reply = self.deferring(rest);
                 self.defer_if_permitted(reply)
             }
             "DEFER_IF_REJECT" => {
-                let reply = self.deferral(rest);
+                let reply = self.deferring(rest);
                 self.defer_if_rejected(reply)
             }
             "HOLD" => {
@@ -83,12 +83,15 @@ impl Evaluation<'_> {
 
     fn refuse_with(&mut self, code: u16, default: Detail, rest: &str) -> Outcome {
         let (detail, text) = split_status(rest, default);
+        let (_, class) = self.subject();
+        let detail = self.fitting(class, code, detail);
         self.refuse_subject(code, detail, if text.is_empty() { "Access denied" } else { text })
     }
 
-    fn deferral(&self, rest: &str) -> Reply {
+    fn deferring(&mut self, rest: &str) -> Reply {
         let (name, class) = self.subject();
         let (detail, text) = split_status(rest, Detail(7, 1));
+        let detail = self.fitting(class, self.access.codes.map_defer, detail);
         let text = if text.is_empty() { "Service unavailable" } else { text };
         Reply::new(self.access.codes.map_defer, detail, format!("<{name}>: {class} rejected: {text}"))
     }

@@ -9,7 +9,7 @@ use crate::hostname::is_fully_qualified;
 use crate::restriction::{Argument, Deciding};
 
 /// The address that a restriction is about, as the client gave it.
-fn address_of(evaluation: &Evaluation<'_>, role: Role) -> Option<Address> {
+pub(crate) fn address_of(evaluation: &Evaluation<'_>, role: Role) -> Option<Address> {
     let asked = evaluation.asked;
     match role {
         Role::Sender => asked.sender.cloned(),
@@ -18,7 +18,7 @@ fn address_of(evaluation: &Evaluation<'_>, role: Role) -> Option<Address> {
     .filter(|address| !address.is_null())
 }
 
-fn rejected(role: Role, address: &Address, why: &str) -> String {
+pub(crate) fn rejected(role: Role, address: &Address, why: &str) -> String {
     let class = match role {
         Role::Sender => "Sender",
         Role::Recipient => "Recipient",
@@ -170,7 +170,12 @@ pub(crate) async fn reject_unlisted(evaluation: &mut Evaluation<'_>, role: Role)
         Ok(None) => Outcome::Dunno,
         Ok(Some(unlisted)) => {
             let text = rejected(role, &address, &unlisted.text);
-            evaluation.refuse(unlisted.code, unlisted.status.detail, text)
+            let class = match role {
+                Role::Sender => "Sender address",
+                Role::Recipient => "Recipient address",
+            };
+            let detail = evaluation.fitting(class, unlisted.code, unlisted.status.detail);
+            evaluation.refuse(unlisted.code, detail, text)
         }
         Err(failed) => {
             evaluation.warn(failed.reason);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mail::{Address, Detail, Reply, Status};
 
 use crate::asked::{Asked, Decision, Effect, Note};
+use crate::detail;
 use crate::list::{List, Step, StepKind};
 use crate::lists::Access;
 use crate::restriction::{Argument, Deciding, Needs};
@@ -74,6 +75,11 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// What would have refused something by now, if it had been asked, refuses it for the moment.
+    pub(crate) fn deferral(&mut self) -> Option<Reply> {
+        self.if_permitted.take()
+    }
+
     /// The end of all lists.
     pub(crate) fn decide(mut self, refusal: Option<Reply>) -> Decision {
         let refusal = refusal.or_else(|| self.if_permitted.take());
@@ -112,12 +118,7 @@ impl<'a> Evaluation<'a> {
                 if !self.knows(restriction.needs) {
                     return Outcome::Dunno;
                 }
-                match restriction.run {
-                    Some(run) => run(self, argument).await,
-                    None => {
-                        self.misconfigured(&format!("the restriction {} is not built yet", restriction.name))
-                    }
-                }
+                (restriction.run)(self, argument).await
             }
             StepKind::Class(name) => {
                 let access = self.access;
@@ -141,7 +142,11 @@ impl<'a> Evaluation<'a> {
 
     /// A refusal with a text, which `warn_if_reject` turns into a line of the log and `defer_if_reject` into a 4xx.
     pub(crate) fn refuse(&mut self, code: u16, detail: Detail, text: String) -> Outcome {
-        let reply = Reply::new(code, detail, text);
+        self.refuse_as(Reply::new(code, detail, text))
+    }
+
+    /// The same with a whole reply.
+    pub(crate) fn refuse_as(&mut self, reply: Reply) -> Outcome {
         if self.warn_only {
             self.notes.push(Note::Action { word: "reject_warning", text: reply.to_string() });
             return Outcome::Dunno;
@@ -206,6 +211,17 @@ impl<'a> Evaluation<'a> {
     /// What follows is about this, until the caller gives back what it got.
     pub(crate) fn replace_subject(&mut self, subject: Option<Subject>) -> Option<Subject> {
         std::mem::replace(&mut self.table_subject, subject)
+    }
+
+    /// The status in the form that fits `class`, which the log is told of. `code` gives its first digit.
+    pub(crate) fn fitting(&mut self, class: &str, code: u16, detail: Detail) -> Detail {
+        let fitting = detail::fit(class, detail);
+        if fitting != detail {
+            let shown = |Detail(subject, detail)| format!("{}.{subject}.{detail}", code / 100);
+            let (from, to) = (shown(detail), shown(fitting));
+            self.notes.push(Note::Info(format!("mapping DSN status {from} into {class} status {to}")));
+        }
+        fitting
     }
 
     pub(crate) fn note(&mut self, word: &'static str, text: String) {

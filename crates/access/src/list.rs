@@ -142,7 +142,7 @@ impl Reader<'_> {
                     "access table result names a policy service: \"{argument}\"; use a restriction class"
                 )),
             },
-            Takes::Nothing | Takes::Restriction => StepKind::Run(restriction, Argument::Nothing),
+            Takes::Nothing => StepKind::Run(restriction, Argument::Nothing),
         }
     }
 
@@ -176,12 +176,6 @@ pub(crate) fn warnings(parameter: &str, steps: &[Step]) -> Vec<String> {
         };
         if let Some(end) = end {
             found.push(format!("restriction `{name}' after `{end}' is ignored"));
-        }
-        if let StepKind::Run(Restriction { run: None, .. }, _) = &step.kind {
-            found.push(format!(
-                "{parameter}: {name} is not built yet: where it would decide, clients hear \"451 4.3.5 Server \
-                 configuration error\""
-            ));
         }
         if matches!(name, "permit" | "reject" | "defer") && !step.warn_only {
             end = Some(name);

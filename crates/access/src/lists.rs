@@ -16,6 +16,7 @@ use crate::certificate::Certificates;
 use crate::evaluation::{Evaluation, Outcome};
 use crate::list::{self, List, Reader, Step, StepKind};
 use crate::policy::Defaults;
+use crate::verify::{Verification, Verifier};
 
 /// Restriction lists and what they are evaluated with.
 pub struct Access {
@@ -29,12 +30,14 @@ pub struct Access {
     pub(crate) routing: Arc<Routing>,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) mynetworks: MatchList,
+    pub(crate) mx_backup_networks: MatchList,
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) certificates: Certificates,
     pub(crate) parent_style: ParentStyle,
     pub(crate) null_key: String,
     pub(crate) allow_untrusted_routing: bool,
     pub(crate) codes: Codes,
+    pub(crate) verification: Verification,
     /// smtpd_sender_login_maps.
     pub(crate) login_maps: Maps,
     pub(crate) rbl_reply_maps: Maps,
@@ -87,6 +90,7 @@ impl Access {
         host: &HostFacts,
         routing: Arc<Routing>,
         resolver: Arc<Resolver>,
+        verifier: Arc<dyn Verifier>,
     ) -> Result<(Access, Vec<String>), String> {
         let class_names: HashSet<String> =
             config::list::split(settings.get(params::smtpd_restriction_classes))
@@ -148,6 +152,12 @@ impl Access {
                 settings.get(params::mynetworks),
                 MatchStyle::HostsAndAddresses(ParentStyle::of("mynetworks", parents)),
             ),
+            mx_backup_networks: MatchList::open(
+                tables,
+                "permit_mx_backup_networks",
+                settings.get(params::permit_mx_backup_networks),
+                MatchStyle::HostsAndAddresses(ParentStyle::of("permit_mx_backup_networks", parents)),
+            ),
             own_addresses: own.collect(),
             certificates: Certificates::open(settings, tables, &mut warnings),
             parent_style: ParentStyle::of("smtpd_access_maps", parents),
@@ -168,6 +178,7 @@ impl Access {
                 maps_rbl: code(settings.get(params::maps_rbl_reject_code)),
                 multi_recipient_bounce: code(settings.get(params::multi_recipient_bounce_reject_code)),
             },
+            verification: Verification::open(settings, verifier),
             login_maps: maps(params::smtpd_sender_login_maps),
             rbl_reply_maps: maps(params::rbl_reply_maps),
             default_rbl_reply: settings.get(params::default_rbl_reply).to_owned(),
@@ -225,26 +236,46 @@ impl Access {
 
     /// At MAIL FROM.
     pub async fn mail(&self, asked: &Asked<'_>) -> Decision {
-        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Sender]).await }
+        if self.delay_reject {
+            return Decision::default();
+        }
+        let mut evaluation = Evaluation::new(self, asked);
+        let mut refusal = run_all(&mut evaluation, &[List::Sender]).await;
+        if refusal.is_none() {
+            refusal = self.refuse_unlisted_sender(&mut evaluation).await;
+        }
+        evaluation.decide(refusal)
+    }
+
+    /// smtpd_reject_unlisted_sender, behind the sender's list.
+    async fn refuse_unlisted_sender(&self, evaluation: &mut Evaluation<'_>) -> Option<mail::Reply> {
+        if !self.unlisted_sender || evaluation.discards() {
+            return None;
+        }
+        refused(address::reject_unlisted(evaluation, Role::Sender).await)
     }
 
     /// At RCPT TO, and for VRFY.
     pub async fn rcpt(&self, asked: &Asked<'_>) -> Decision {
+        if asked.recipient.is_some_and(|recipient| self.verification.sends_probes_as(recipient)) {
+            return Decision::default();
+        }
         let (relay, recipient) = (List::Relay, List::Recipient);
         let last = if self.relay_first { [relay, recipient] } else { [recipient, relay] };
-        let first = self.delayed(asked);
-        let lists: Vec<List> = first.into_iter().chain(last).collect();
         let mut evaluation = Evaluation::new(self, asked);
-        let mut refusal = run_all(&mut evaluation, &lists).await;
+        let mut refusal = run_all(&mut evaluation, &self.delayed(asked)).await;
+        if refusal.is_none() && self.delay_reject {
+            refusal = self.refuse_unlisted_sender(&mut evaluation).await;
+        }
+        if refusal.is_none() {
+            refusal = run_all(&mut evaluation, &last).await.or_else(|| evaluation.deferral());
+        }
         if refusal.is_none()
             && self.unlisted_recipient
             && !evaluation.recipient_looked_up
             && !evaluation.discards()
         {
             refusal = refused(address::reject_unlisted(&mut evaluation, Role::Recipient).await);
-        }
-        if refusal.is_none() && self.unlisted_sender {
-            refusal = refused(address::reject_unlisted(&mut evaluation, Role::Sender).await);
         }
         evaluation.decide(refusal)
     }

@@ -1,7 +1,6 @@
 //! The one table of everything that can stand in a restriction list by name (SMTPD_ACCESS_README, postconf(5)).
 //!
-//! A name without a function is known and not built yet: the service answers 451 where it would have to decide, never
-//! with a silent permit. To build one, write its function in the file of its subject and enter it here.
+//! To build another, write its function in the file of its subject and enter it here.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +13,7 @@ use crate::dns_list::{self, DnsList, Whose};
 use crate::evaluation::{Evaluation, Outcome};
 use crate::policy::{self, PolicyService};
 use crate::server_access::{self, Servers};
-use crate::{address, certificate, client, evaluation, helo, login, relay, search};
+use crate::{address, certificate, client, evaluation, helo, login, mx_backup, relay, search, verify};
 
 /// What a restriction decides, when it has to wait for tables or the DNS.
 pub(crate) type Deciding<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
@@ -30,8 +29,8 @@ pub(crate) struct Restriction {
     pub(crate) takes: Takes,
     /// What has to be known; without it the restriction says nothing.
     pub(crate) needs: Needs,
-    /// What it does; `None`: not built yet.
-    pub(crate) run: Option<Run>,
+    /// What it does.
+    pub(crate) run: Run,
 }
 
 /// What follows a name.
@@ -47,8 +46,6 @@ pub(crate) enum Takes {
     DnsList,
     /// A policy service.
     Policy,
-    /// Another restriction.
-    Restriction,
 }
 
 /// What a restriction is about.
@@ -80,7 +77,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Restriction> {
     RESTRICTIONS.iter().find(|restriction| restriction.name.eq_ignore_ascii_case(name))
 }
 
-const fn entry(name: &'static str, takes: Takes, needs: Needs, run: Option<Run>) -> Restriction {
+const fn entry(name: &'static str, takes: Takes, needs: Needs, run: Run) -> Restriction {
     Restriction { name, takes, needs, run }
 }
 
@@ -90,231 +87,154 @@ use Takes as T;
 /// By subject, in the order of postconf(5).
 static RESTRICTIONS: &[Restriction] = &[
     // Any list.
-    entry("permit", T::Nothing, N::Nothing, Some(evaluation::permit)),
-    entry("reject", T::Nothing, N::Nothing, Some(evaluation::reject)),
-    entry("defer", T::Nothing, N::Nothing, Some(evaluation::defer)),
-    entry("defer_if_permit", T::Nothing, N::Nothing, Some(evaluation::defer_if_permit)),
-    entry("defer_if_reject", T::Nothing, N::Nothing, Some(evaluation::defer_if_reject)),
-    entry(WARN_IF_REJECT, T::Restriction, N::Nothing, None),
-    entry("sleep", T::Seconds, N::Nothing, Some(evaluation::sleep)),
-    entry("reject_plaintext_session", T::Nothing, N::Nothing, Some(client::reject_plaintext_session)),
-    entry("reject_unauth_pipelining", T::Nothing, N::Nothing, Some(client::reject_unauth_pipelining)),
-    entry("check_policy_service", T::Policy, N::Nothing, Some(policy::check_policy_service)),
+    entry("permit", T::Nothing, N::Nothing, evaluation::permit),
+    entry("reject", T::Nothing, N::Nothing, evaluation::reject),
+    entry("defer", T::Nothing, N::Nothing, evaluation::defer),
+    entry("defer_if_permit", T::Nothing, N::Nothing, evaluation::defer_if_permit),
+    entry("defer_if_reject", T::Nothing, N::Nothing, evaluation::defer_if_reject),
+    entry("sleep", T::Seconds, N::Nothing, evaluation::sleep),
+    entry("reject_plaintext_session", T::Nothing, N::Nothing, client::reject_plaintext_session),
+    entry("reject_unauth_pipelining", T::Nothing, N::Nothing, client::reject_unauth_pipelining),
+    entry("check_policy_service", T::Policy, N::Nothing, policy::check_policy_service),
     // The client.
-    entry("permit_inet_interfaces", T::Nothing, N::Nothing, Some(client::permit_inet_interfaces)),
-    entry("permit_mynetworks", T::Nothing, N::Nothing, Some(client::permit_mynetworks)),
-    entry("permit_sasl_authenticated", T::Nothing, N::Nothing, Some(client::permit_sasl_authenticated)),
-    entry("permit_tls_clientcerts", T::Nothing, N::Nothing, Some(certificate::permit_tls_clientcerts)),
-    entry(
-        "permit_tls_all_clientcerts",
-        T::Nothing,
-        N::Nothing,
-        Some(certificate::permit_tls_all_clientcerts),
-    ),
-    entry("check_client_access", T::Table, N::Nothing, Some(search::check_client_access)),
-    entry("check_address_map", T::Table, N::Nothing, Some(search::check_address_map)),
-    entry(
-        "check_client_a_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Client, Servers::Itself))),
-    ),
-    entry(
-        "check_client_mx_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Client, Servers::Mx))),
-    ),
-    entry(
-        "check_client_ns_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Client, Servers::Ns))),
-    ),
+    entry("permit_inet_interfaces", T::Nothing, N::Nothing, client::permit_inet_interfaces),
+    entry("permit_mynetworks", T::Nothing, N::Nothing, client::permit_mynetworks),
+    entry("permit_sasl_authenticated", T::Nothing, N::Nothing, client::permit_sasl_authenticated),
+    entry("permit_tls_clientcerts", T::Nothing, N::Nothing, certificate::permit_tls_clientcerts),
+    entry("permit_tls_all_clientcerts", T::Nothing, N::Nothing, certificate::permit_tls_all_clientcerts),
+    entry("check_client_access", T::Table, N::Nothing, search::check_client_access),
+    entry("check_address_map", T::Table, N::Nothing, search::check_address_map),
+    entry("check_client_a_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Client, Servers::Itself))
+    }),
+    entry("check_client_mx_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Client, Servers::Mx))
+    }),
+    entry("check_client_ns_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Client, Servers::Ns))
+    }),
     entry(
         "check_reverse_client_hostname_access",
         T::Table,
         N::Nothing,
-        Some(search::check_reverse_client_hostname_access),
+        search::check_reverse_client_hostname_access,
     ),
-    entry(
-        "check_reverse_client_hostname_a_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Itself))),
-    ),
-    entry(
-        "check_reverse_client_hostname_mx_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Mx))),
-    ),
-    entry(
-        "check_reverse_client_hostname_ns_access",
-        T::Table,
-        N::Nothing,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Ns))),
-    ),
-    entry("check_ccert_access", T::CertificateTable, N::Nothing, Some(certificate::check_ccert_access)),
-    entry("check_sasl_access", T::Table, N::Nothing, Some(search::check_sasl_access)),
-    entry(
-        "reject_unknown_client_hostname",
-        T::Nothing,
-        N::Nothing,
-        Some(client::reject_unknown_client_hostname),
-    ),
+    entry("check_reverse_client_hostname_a_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Itself))
+    }),
+    entry("check_reverse_client_hostname_mx_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Mx))
+    }),
+    entry("check_reverse_client_hostname_ns_access", T::Table, N::Nothing, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Ns))
+    }),
+    entry("check_ccert_access", T::CertificateTable, N::Nothing, certificate::check_ccert_access),
+    entry("check_sasl_access", T::Table, N::Nothing, search::check_sasl_access),
+    entry("reject_unknown_client_hostname", T::Nothing, N::Nothing, client::reject_unknown_client_hostname),
     // Its name before Postfix 2.3.
-    entry("reject_unknown_client", T::Nothing, N::Nothing, Some(client::reject_unknown_client_hostname)),
+    entry("reject_unknown_client", T::Nothing, N::Nothing, client::reject_unknown_client_hostname),
     entry(
         "reject_unknown_reverse_client_hostname",
         T::Nothing,
         N::Nothing,
-        Some(client::reject_unknown_reverse_client_hostname),
+        client::reject_unknown_reverse_client_hostname,
     ),
-    entry("reject_unknown_forward_client_hostname", T::Nothing, N::Nothing, None),
-    entry("reject_rbl_client", T::DnsList, N::Nothing, Some(dns_list::reject_rbl_client)),
-    entry("permit_dnswl_client", T::DnsList, N::Nothing, Some(dns_list::permit_dnswl_client)),
-    entry(
-        "reject_rhsbl_client",
-        T::DnsList,
-        N::Nothing,
-        Some(|e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::Client))),
-    ),
-    entry(
-        "reject_rhsbl_reverse_client",
-        T::DnsList,
-        N::Nothing,
-        Some(|e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::ReverseClient))),
-    ),
-    entry("permit_rhswl_client", T::DnsList, N::Nothing, Some(dns_list::permit_rhswl_client)),
+    entry("reject_rbl_client", T::DnsList, N::Nothing, dns_list::reject_rbl_client),
+    entry("permit_dnswl_client", T::DnsList, N::Nothing, dns_list::permit_dnswl_client),
+    entry("reject_rhsbl_client", T::DnsList, N::Nothing, |e, a| {
+        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Client))
+    }),
+    entry("reject_rhsbl_reverse_client", T::DnsList, N::Nothing, |e, a| {
+        Box::pin(dns_list::reject_rhsbl(e, a, Whose::ReverseClient))
+    }),
+    entry("permit_rhswl_client", T::DnsList, N::Nothing, dns_list::permit_rhswl_client),
     // HELO.
-    entry("check_helo_access", T::Table, N::Helo, Some(search::check_helo_access)),
-    entry(
-        "check_helo_a_access",
-        T::Table,
-        N::Helo,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Helo, Servers::Itself))),
-    ),
-    entry(
-        "check_helo_mx_access",
-        T::Table,
-        N::Helo,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Helo, Servers::Mx))),
-    ),
-    entry(
-        "check_helo_ns_access",
-        T::Table,
-        N::Helo,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Helo, Servers::Ns))),
-    ),
-    entry("reject_invalid_helo_hostname", T::Nothing, N::Helo, Some(helo::reject_invalid_helo_hostname)),
-    entry("reject_invalid_hostname", T::Nothing, N::Helo, Some(helo::reject_invalid_helo_hostname)),
-    entry("reject_non_fqdn_helo_hostname", T::Nothing, N::Helo, Some(helo::reject_non_fqdn_helo_hostname)),
-    entry("reject_non_fqdn_hostname", T::Nothing, N::Helo, Some(helo::reject_non_fqdn_helo_hostname)),
-    entry("reject_unknown_helo_hostname", T::Nothing, N::Helo, Some(helo::reject_unknown_helo_hostname)),
-    entry("reject_unknown_hostname", T::Nothing, N::Helo, Some(helo::reject_unknown_helo_hostname)),
-    entry(
-        "reject_rhsbl_helo",
-        T::DnsList,
-        N::Helo,
-        Some(|e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::Helo))),
-    ),
+    entry("check_helo_access", T::Table, N::Helo, search::check_helo_access),
+    entry("check_helo_a_access", T::Table, N::Helo, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Itself))
+    }),
+    entry("check_helo_mx_access", T::Table, N::Helo, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Mx))
+    }),
+    entry("check_helo_ns_access", T::Table, N::Helo, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Ns))
+    }),
+    entry("reject_invalid_helo_hostname", T::Nothing, N::Helo, helo::reject_invalid_helo_hostname),
+    entry("reject_invalid_hostname", T::Nothing, N::Helo, helo::reject_invalid_helo_hostname),
+    entry("reject_non_fqdn_helo_hostname", T::Nothing, N::Helo, helo::reject_non_fqdn_helo_hostname),
+    entry("reject_non_fqdn_hostname", T::Nothing, N::Helo, helo::reject_non_fqdn_helo_hostname),
+    entry("reject_unknown_helo_hostname", T::Nothing, N::Helo, helo::reject_unknown_helo_hostname),
+    entry("reject_unknown_hostname", T::Nothing, N::Helo, helo::reject_unknown_helo_hostname),
+    entry("reject_rhsbl_helo", T::DnsList, N::Helo, |e, a| {
+        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Helo))
+    }),
     // The sender.
-    entry("check_sender_access", T::Table, N::Sender, Some(search::check_sender_access)),
-    entry(
-        "check_sender_a_access",
-        T::Table,
-        N::Sender,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Sender, Servers::Itself))),
-    ),
-    entry(
-        "check_sender_mx_access",
-        T::Table,
-        N::Sender,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Sender, Servers::Mx))),
-    ),
-    entry(
-        "check_sender_ns_access",
-        T::Table,
-        N::Sender,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Sender, Servers::Ns))),
-    ),
-    entry("reject_non_fqdn_sender", T::Nothing, N::Sender, Some(address::reject_non_fqdn_sender)),
-    entry("reject_unknown_sender_domain", T::Nothing, N::Sender, Some(address::reject_unknown_sender_domain)),
-    entry("reject_unlisted_sender", T::Nothing, N::Sender, Some(address::reject_unlisted_sender)),
-    entry("reject_unverified_sender", T::Nothing, N::Sender, None),
-    entry(
-        "reject_rhsbl_sender",
-        T::DnsList,
-        N::Sender,
-        Some(|e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::Sender))),
-    ),
-    entry("reject_sender_login_mismatch", T::Nothing, N::Sender, Some(login::reject_sender_login_mismatch)),
+    entry("check_sender_access", T::Table, N::Sender, search::check_sender_access),
+    entry("check_sender_a_access", T::Table, N::Sender, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Itself))
+    }),
+    entry("check_sender_mx_access", T::Table, N::Sender, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Mx))
+    }),
+    entry("check_sender_ns_access", T::Table, N::Sender, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Ns))
+    }),
+    entry("reject_non_fqdn_sender", T::Nothing, N::Sender, address::reject_non_fqdn_sender),
+    entry("reject_unknown_sender_domain", T::Nothing, N::Sender, address::reject_unknown_sender_domain),
+    entry("reject_unlisted_sender", T::Nothing, N::Sender, address::reject_unlisted_sender),
+    entry("reject_unverified_sender", T::Nothing, N::Sender, verify::reject_unverified_sender),
+    entry("reject_rhsbl_sender", T::DnsList, N::Sender, |e, a| {
+        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Sender))
+    }),
+    entry("reject_sender_login_mismatch", T::Nothing, N::Sender, login::reject_sender_login_mismatch),
     entry(
         "reject_authenticated_sender_login_mismatch",
         T::Nothing,
         N::Sender,
-        Some(login::reject_authenticated_sender_login_mismatch),
+        login::reject_authenticated_sender_login_mismatch,
     ),
     entry(
         "reject_known_sender_login_mismatch",
         T::Nothing,
         N::Sender,
-        Some(login::reject_known_sender_login_mismatch),
+        login::reject_known_sender_login_mismatch,
     ),
     entry(
         "reject_unauthenticated_sender_login_mismatch",
         T::Nothing,
         N::Sender,
-        Some(login::reject_unauthenticated_sender_login_mismatch),
+        login::reject_unauthenticated_sender_login_mismatch,
     ),
     // The recipient.
-    entry("check_recipient_access", T::Table, N::Recipient, Some(search::check_recipient_access)),
-    entry(
-        "check_recipient_a_access",
-        T::Table,
-        N::Recipient,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Itself))),
-    ),
-    entry(
-        "check_recipient_mx_access",
-        T::Table,
-        N::Recipient,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Mx))),
-    ),
-    entry(
-        "check_recipient_ns_access",
-        T::Table,
-        N::Recipient,
-        Some(|e, a| Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Ns))),
-    ),
-    entry("permit_auth_destination", T::Nothing, N::Recipient, Some(relay::permit_auth_destination)),
-    entry("permit_mx_backup", T::Nothing, N::Recipient, None),
-    entry("reject_unauth_destination", T::Nothing, N::Recipient, Some(relay::reject_unauth_destination)),
-    entry("check_relay_domains", T::Nothing, N::Recipient, Some(relay::reject_unauth_destination)),
-    entry("defer_unauth_destination", T::Nothing, N::Recipient, Some(relay::defer_unauth_destination)),
-    entry("reject_non_fqdn_recipient", T::Nothing, N::Recipient, Some(address::reject_non_fqdn_recipient)),
+    entry("check_recipient_access", T::Table, N::Recipient, search::check_recipient_access),
+    entry("check_recipient_a_access", T::Table, N::Recipient, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Itself))
+    }),
+    entry("check_recipient_mx_access", T::Table, N::Recipient, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Mx))
+    }),
+    entry("check_recipient_ns_access", T::Table, N::Recipient, |e, a| {
+        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Ns))
+    }),
+    entry("permit_auth_destination", T::Nothing, N::Recipient, relay::permit_auth_destination),
+    entry("permit_mx_backup", T::Nothing, N::Recipient, mx_backup::permit_mx_backup),
+    entry("reject_unauth_destination", T::Nothing, N::Recipient, relay::reject_unauth_destination),
+    entry("check_relay_domains", T::Nothing, N::Recipient, relay::reject_unauth_destination),
+    entry("defer_unauth_destination", T::Nothing, N::Recipient, relay::defer_unauth_destination),
+    entry("reject_non_fqdn_recipient", T::Nothing, N::Recipient, address::reject_non_fqdn_recipient),
     entry(
         "reject_unknown_recipient_domain",
         T::Nothing,
         N::Recipient,
-        Some(address::reject_unknown_recipient_domain),
+        address::reject_unknown_recipient_domain,
     ),
-    entry("reject_unlisted_recipient", T::Nothing, N::Recipient, Some(address::reject_unlisted_recipient)),
-    entry("check_recipient_maps", T::Nothing, N::Recipient, Some(address::reject_unlisted_recipient)),
-    entry("reject_unverified_recipient", T::Nothing, N::Recipient, None),
-    entry(
-        "reject_rhsbl_recipient",
-        T::DnsList,
-        N::Recipient,
-        Some(|e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::Recipient))),
-    ),
+    entry("reject_unlisted_recipient", T::Nothing, N::Recipient, address::reject_unlisted_recipient),
+    entry("check_recipient_maps", T::Nothing, N::Recipient, address::reject_unlisted_recipient),
+    entry("reject_unverified_recipient", T::Nothing, N::Recipient, verify::reject_unverified_recipient),
+    entry("reject_rhsbl_recipient", T::DnsList, N::Recipient, |e, a| {
+        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Recipient))
+    }),
     // DATA, ETRN.
-    entry(
-        "reject_multi_recipient_bounce",
-        T::Nothing,
-        N::Nothing,
-        Some(address::reject_multi_recipient_bounce),
-    ),
-    entry("check_etrn_access", T::Table, N::Etrn, Some(search::check_etrn_access)),
+    entry("reject_multi_recipient_bounce", T::Nothing, N::Nothing, address::reject_multi_recipient_bounce),
+    entry("check_etrn_access", T::Table, N::Etrn, search::check_etrn_access),
 ];

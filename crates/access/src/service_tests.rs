@@ -22,6 +22,11 @@ x.test.names.test 300 A 127.0.0.1
 x.test 300 MX 10 mx.x.test
 mx.x.test 300 A 192.0.2.77
 alone.test 300 A 192.0.2.78
+ours.test 300 MX 10 mx.ours.test
+ours.test 300 MX 20 mx.example.test
+mx.ours.test 300 A 192.0.2.79
+mx.example.test 300 A 127.0.0.1
+slow.test SERVFAIL
 ";
 
 async fn rcpt(names: &NameServer, main_cf: &str, client: &ClientFacts, sender: &str) -> Decision {
@@ -84,6 +89,33 @@ async fn a_list_of_good_clients_does_not_open_the_relay() {
     let main_cf = "smtpd_relay_restrictions = permit_dnswl_client wl.test, reject_unauth_destination";
     let decision = rcpt_to(&names, main_cf, &stranger(), "s@x.test", "a@other.test").await;
     assert_eq!(said(&decision), "554 5.7.1 <a@other.test>: Relay access denied");
+}
+
+#[tokio::test]
+async fn backup_servers() {
+    let names = NameServer::start(ZONES);
+    let denied = |address: &str| format!("554 5.7.1 <{address}>: Relay access denied");
+    for (networks, recipient, expected) in [
+        ("", "a@ours.test", String::new()),
+        ("192.0.2.0/24", "a@ours.test", String::new()),
+        ("198.51.100.0/24", "a@ours.test", denied("a@ours.test")),
+        ("", "a@x.test", denied("a@x.test")),
+        ("", "a@alone.test", denied("a@alone.test")),
+        ("", "user@example.test", String::new()),
+        ("", "a@[192.0.2.79]", denied("a@[192.0.2.79]")),
+        ("", "a@x.test@ours.test", denied("a@x.test@ours.test")),
+        (
+            "",
+            "a@slow.test",
+            "450 4.4.4 <a@slow.test>: Recipient address rejected: Unable to look up mail exchanger information".into(),
+        ),
+    ] {
+        let main_cf = format!(
+            "smtpd_relay_restrictions = permit_mx_backup, reject_unauth_destination\npermit_mx_backup_networks = {networks}"
+        );
+        let decision = rcpt_to(&names, &main_cf, &stranger(), "s@x.test", recipient).await;
+        assert_eq!(said(&decision), expected, "{networks} {recipient}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use mail::{Address, ClientFacts};
 use route::Routing;
 use tables::Tables;
 
-use crate::{Access, Asked, Decision, Effect, Note};
+use crate::verify::tests::Scripted;
+use crate::{Access, Asked, Decision, Effect, Note, Verifier};
 
 /// What every test's main.cf begins with: mail for example.test, relaying for relay.test, one known user.
 const BASE: &str = "compatibility_level = 3.6\nmyhostname = mx.example.test\nmydomain = example.test\n\
@@ -23,11 +24,26 @@ fn open(main_cf: &str) -> Result<(Access, Vec<String>), String> {
 }
 
 pub(crate) fn open_with(main_cf: &str, resolver: Resolver) -> Result<(Access, Vec<String>), String> {
+    open_all(main_cf, resolver, Arc::new(Scripted))
+}
+
+pub(crate) fn open_verifying(
+    main_cf: &str,
+    verifier: Arc<dyn Verifier>,
+) -> Result<(Access, Vec<String>), String> {
+    open_all(main_cf, Resolver::with_servers(Vec::new()), verifier)
+}
+
+fn open_all(
+    main_cf: &str,
+    resolver: Resolver,
+    verifier: Arc<dyn Verifier>,
+) -> Result<(Access, Vec<String>), String> {
     let main = MainCf::parse("main.cf", format!("{BASE}{main_cf}\n").as_bytes()).unwrap();
     let host = HostFacts::default();
     let settings = Settings::load(&main, &[], &host).unwrap();
     let routing = Arc::new(Routing::new(&settings, &Tables::silent(), &host));
-    Access::open(&settings, &Tables::silent(), &host, routing, Arc::new(resolver))
+    Access::open(&settings, &Tables::silent(), &host, routing, Arc::new(resolver), verifier)
 }
 
 pub(crate) fn stranger() -> ClientFacts {
@@ -415,7 +431,6 @@ async fn the_other_stages() {
 fn what_can_be_seen_at_start() {
     for (main_cf, expected) in [
         ("smtpd_recipient_restrictions = permit, reject", "restriction `reject' after `permit' is ignored"),
-        ("smtpd_sender_restrictions = reject_unverified_sender", "reject_unverified_sender is not built yet"),
         ("smtpd_client_restrictions = reject_rbl_client -x", "bad DNS list domain"),
         ("smtpd_client_restrictions = nonsense", "unknown smtpd restriction: \"nonsense\""),
         (

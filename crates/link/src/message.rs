@@ -89,6 +89,9 @@ pub enum Request {
     },
     /// receive or local to queue: keep this message. Answered after the commit: [`Reply::Kept`], or NoSpace, or Failed.
     Append(Box<NewMessage>),
+    /// receive to queue: find out whether this message, with [`mail::Purpose::Verify`] and one recipient, could be delivered. Answered
+    /// after the one attempt: [`Reply::Probed`]; or NoSpace, or Failed.
+    Probe(Box<NewMessage>),
     /// receive or local to queue: the body file of this id is not needed after all.
     DropBody {
         /// The message it was for.
@@ -161,6 +164,8 @@ pub enum Reply {
         /// another than itself.
         places: Vec<(usize, Recipient, Outcome)>,
     },
+    /// A probe has ended.
+    Probed(Outcome),
     /// A page of the queue.
     Listing {
         /// Messages in order of their ids.

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use link::message::Delivery;
-use mail::{Address, Message, Origin, Outcome, OutcomeKind, Purpose, Recipient, header};
+use mail::{Address, Message, Origin, Outcome, OutcomeKind, Recipient, header};
 
 use crate::content::Body;
 
@@ -37,7 +37,7 @@ impl InHand {
 
     /// Is it only asked whether it could be delivered?
     pub(crate) fn is_probe(&self) -> bool {
-        self.message.envelope.purpose == Purpose::Probe
+        self.message.envelope.purpose.is_probe()
     }
 
     /// Was the message delivered to this recipient before? Then it goes in circles.

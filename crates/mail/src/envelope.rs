@@ -37,6 +37,15 @@ pub enum Purpose {
     /// To find out whether it could be delivered: no content is sent or stored anywhere, and the sender gets a report of
     /// the one attempt (`-bv`).
     Probe,
+    /// The same for verify(8): whoever asked gets the outcome, and no report is sent.
+    Verify,
+}
+
+impl Purpose {
+    /// Is it only asked whether the message could be delivered?
+    pub fn is_probe(self) -> bool {
+        matches!(self, Purpose::Probe | Purpose::Verify)
+    }
 }
 
 /// The declared content type of a body (RFC 6152).

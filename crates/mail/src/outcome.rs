@@ -67,10 +67,10 @@ impl Outcome {
     /// The same in the words for a message of this purpose: nothing that concerns a probe is sent or bounced.
     #[must_use]
     pub fn for_purpose(mut self, purpose: Purpose) -> Self {
-        self.kind = match (purpose, self.kind) {
-            (Purpose::Probe, OutcomeKind::Sent) => OutcomeKind::Deliverable,
-            (Purpose::Probe, OutcomeKind::Deferred | OutcomeKind::Bounced) => OutcomeKind::Undeliverable,
-            (_, kind) => kind,
+        self.kind = match self.kind {
+            OutcomeKind::Sent if purpose.is_probe() => OutcomeKind::Deliverable,
+            OutcomeKind::Deferred | OutcomeKind::Bounced if purpose.is_probe() => OutcomeKind::Undeliverable,
+            kind => kind,
         };
         self
     }

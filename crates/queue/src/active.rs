@@ -129,7 +129,7 @@ impl Active {
         let row = self.row(position)?;
         row.under_way = false;
         row.state = state.clone();
-        (purpose != Purpose::Probe).then_some(Change::Recipient { id, position, state })
+        (!purpose.is_probe()).then_some(Change::Recipient { id, position, state })
     }
 
     /// For the report: a recipient led to these places. They take its own place there.

@@ -6,6 +6,7 @@
 mod deliveries;
 mod notices;
 mod operations;
+mod probes;
 mod round;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use config::{Configuration, Settings};
 use link::message::NewMessage;
 use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
 use mail::delivery_line::delivery_line;
-use mail::{IdGenerator, Message, Outcome, QueueId, Status};
+use mail::{IdGenerator, Message, Outcome, Purpose, QueueId, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
 use spool::{Change, Content, RecipientState, Spool, StoreError, Stored};
@@ -28,6 +29,7 @@ use crate::limits::Limits;
 use crate::permission::{Current, Permissions};
 use crate::schedule::{Job, Schedule, Site};
 use crate::{agents, commands};
+use probes::Probes;
 
 /// What the program hands to this role.
 pub struct Start {
@@ -63,6 +65,8 @@ pub(crate) enum Event {
     Attempted(Site, Job, Result<Reply, LinkError>),
     /// The changes at the end of a round are durable, or not.
     Settled(QueueId, Result<(), StoreError>),
+    /// A probe could not be stored.
+    NotProbed(QueueId, StoreError),
     /// Changes from outside are in the store: look again.
     Rescan,
     /// The body of a message can not be read.
@@ -94,6 +98,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
         events,
         active: HashMap::new(),
         active_recipients: 0,
+        probes: Probes::default(),
         schedule: Schedule::default(),
         clog_warned: None,
         scan: Scan::Due(None),
@@ -122,6 +127,8 @@ struct QueueRole {
     active: HashMap<QueueId, Active>,
     /// Recipients of the active messages.
     active_recipients: usize,
+    /// Who waits for the outcome of a probe.
+    probes: Probes,
     schedule: Schedule,
     /// When a destination was last said to fill the active queue.
     clog_warned: Option<Instant>,
@@ -199,6 +206,7 @@ impl QueueRole {
             Event::Kept(_) => {}
             Event::Resolved(id, resolutions) => self.resolved(&id, resolutions),
             Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
+            Event::NotProbed(id, error) => self.not_probed(&id, &error),
             Event::Rescan => self.scan = Scan::Due(None),
             Event::Unreadable(site, job, why) => self.unreadable(&site, &job, &why),
             Event::Settled(id, result) => self.settled(&id, result),
@@ -265,6 +273,7 @@ impl QueueRole {
     fn request(&mut self, Incoming { request, descriptors: _, call }: Incoming) {
         match request {
             Request::Append(new) => self.append(*new, call),
+            Request::Probe(new) => self.probe(*new, call),
             Request::OpenBody { id } => match self.spool.bodies().create(&id) {
                 Ok(file) => call.answer(Reply::BodyFile, vec![file.into()]),
                 Err(error) if is_full(&error) => call.answer(Reply::NoSpace, Vec::new()),
@@ -362,13 +371,17 @@ impl QueueRole {
         let to_try = active.to_try();
         let (sender, filter) = (message.envelope.sender.clone(), message.filter.clone());
         self.active_recipients += to_try.len();
+        let is_probe = message.envelope.purpose == Purpose::Verify;
         self.active.insert(id.clone(), active);
         let filter_next_hop = self.limits.filter_next_hop.clone();
         let (routing, events) = (Arc::clone(&self.routing), self.events.clone());
         tokio::spawn(async move {
             let mut resolutions = Vec::with_capacity(to_try.len());
             for (position, recipient) in to_try {
-                let mut resolution = routing.resolve(&sender, &recipient.address).await;
+                let mut resolution = match is_probe {
+                    true => routing.resolve_probe(&sender, &recipient.address).await,
+                    false => routing.resolve(&sender, &recipient.address).await,
+                };
                 if let (Ok(resolved), Some(filter)) = (&mut resolution, &filter) {
                     agents::redirect(resolved, filter, &filter_next_hop, &recipient.address);
                 }

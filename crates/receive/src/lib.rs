@@ -10,6 +10,7 @@
 //! - `serve.rs`: the link to master, listeners, the end. `queue_link.rs`: the way to the queue.
 //! - `postscreen/`: who gets as far as smtpd at all.
 //! - `smtpd/`: one session, its questions answered. `anvil.rs`: what each client does too often.
+//! - `verify/`: whether an address is deliverable, by probes. `journal.rs`: a cache that outlives its process.
 //! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
 //! - `milter/`: filters of others that hear and change what comes.
 //! - `pickup.rs`, `maildrop.rs`: messages of the sendmail command.
@@ -18,6 +19,7 @@
 mod anvil;
 mod cleanup;
 mod content;
+mod journal;
 pub mod maildrop;
 mod milter;
 mod pickup;
@@ -30,6 +32,7 @@ mod smtpd;
 mod sni_maps;
 mod tls_engines;
 mod tls_log;
+mod verify;
 
 pub use prepare::{Prepared, prepare};
 pub use serve::serve;

@@ -15,8 +15,10 @@ use crate::cleanup::Cleanup;
 use crate::cleanup::received::Received;
 use crate::cleanup::services::{CleanupServices, Overrides};
 use crate::postscreen::{self, Screen};
+use crate::queue_link::QueueLink;
 use crate::service::{Service, Shared};
 use crate::tls_engines::TlsEngines;
+use crate::verify::Verify;
 
 /// The role, ready to serve.
 pub struct Prepared {
@@ -26,7 +28,10 @@ pub struct Prepared {
     /// By line in master.cf, too.
     pub(crate) screens: HashMap<u32, Arc<Screen>>,
     pub(crate) pickup: PickupSettings,
-    pub(crate) ids: Mutex<IdGenerator>,
+    pub(crate) ids: Arc<Mutex<IdGenerator>>,
+    /// The way to the queue, once master has made it.
+    pub(crate) queue: Arc<QueueLink>,
+    pub(crate) verify: Verify,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) anvil: Anvil,
     pub(crate) tls: TlsEngines,
@@ -59,12 +64,17 @@ pub fn prepare(
     let resolver = Arc::new(Resolver::from_system());
     let tls = TlsEngines::default();
     let cleanups = CleanupServices::default();
+    let queue = Arc::new(QueueLink::new());
+    let ids = IdGenerator::new(tag, main.get(params::enable_long_queue_ids));
+    let ids = Arc::new(Mutex::new(ids));
+    let verify = Verify::open(&configuration, &log, &cleanups, Arc::clone(&queue), Arc::clone(&ids))?;
     let shared = Shared {
         configuration: &configuration,
         log: &log,
         resolver: &resolver,
         tls: &tls,
         cleanups: &cleanups,
+        verify: &verify,
     };
     let mut services = HashMap::new();
     for service in configuration.services() {
@@ -108,7 +118,9 @@ pub fn prepare(
             size_limit: settings.get(params::message_size_limit).unsigned_abs(),
             origin: settings.get(params::myorigin).to_owned(),
         },
-        ids: Mutex::new(IdGenerator::new(tag, settings.get(params::enable_long_queue_ids))),
+        ids,
+        queue,
+        verify,
         anvil: Anvil::new(settings.get(params::anvil_rate_time_unit)),
         resolver,
         tls,

@@ -46,13 +46,14 @@ pub(crate) async fn drained(draining: &mut watch::Receiver<bool>) {
 pub async fn serve(prepared: Prepared, control: UnixStream, pickup: UnixListener) -> Result<(), String> {
     let (_master, mut calls) = Link::open(control, "master").map_err(|error| error.to_string())?;
     let receive = Arc::new(Receive {
+        queue: Arc::clone(&prepared.queue),
         prepared,
-        queue: Arc::new(QueueLink::new()),
         draining: watch::Sender::new(false),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(pickup::serve(Arc::clone(&receive), pickup));
     let mut draining = receive.draining.subscribe();
+    tasks.spawn(receive.prepared.verify.clone().keep_clean(draining.clone()));
     let (keeper, until) = (Arc::clone(&receive), draining.clone());
     tasks.spawn(async move { keeper.prepared.tls.keep_sessions(until, keeper.prepared.log.clone()).await });
     loop {

@@ -30,6 +30,7 @@ use crate::smtpd::sasl::Sasl;
 use crate::sni_maps::SniMaps;
 use crate::tls_engines::TlsEngines;
 use crate::tls_log::TlsLog;
+use crate::verify::Verify;
 
 /// A service, ready for sessions.
 pub(crate) struct Service {
@@ -101,6 +102,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) configuration: &'a Configuration,
     pub(crate) log: &'a Log,
     pub(crate) resolver: &'a Arc<Resolver>,
+    /// Who knows whether addresses are deliverable.
+    pub(crate) verify: &'a Verify,
     /// Where its TLS is entered.
     pub(crate) tls: &'a TlsEngines,
 }
@@ -119,8 +122,14 @@ impl Service {
         }
         let (tls, tls_levels) = open_tls(shared, &settings, level, &service.name, &log);
         let routing = Arc::new(Routing::new(&settings, &tables, configuration.host()));
-        let (access, warnings) =
-            Access::open(&settings, &tables, configuration.host(), routing, Arc::clone(shared.resolver))?;
+        let (access, warnings) = Access::open(
+            &settings,
+            &tables,
+            configuration.host(),
+            routing,
+            Arc::clone(shared.resolver),
+            Arc::new(shared.verify.clone()),
+        )?;
         for text in warnings {
             maillog::warning!(log, "{text}");
         }

@@ -20,6 +20,7 @@ mod rewrite;
 mod routing;
 mod transport;
 mod virtual_alias;
+mod ways;
 
 pub use canonical::Place;
 pub use class::Class;

@@ -81,12 +81,8 @@ impl Routing {
         };
         let (status, text) =
             Status::split_from(&resolved.next_hop).unwrap_or((unknown(role), &resolved.next_hop));
-        // A status about recipients makes no sense for a sender: 5.1.1 becomes 5.1.0.
-        let status = if role == Role::Sender && status.detail == Status::new(5, 1, 1).detail {
-            unknown(role)
-        } else {
-            status
-        };
+        // Our own words for a class, not an administrator's.
+        let status = if resolved.class == Class::VirtualAlias { unknown(role) } else { status };
         Some(Unlisted { code, status: status.with_class(class_of(code)), text: text.to_owned() })
     }
 

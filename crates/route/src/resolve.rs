@@ -11,6 +11,7 @@ use crate::class::Class;
 use crate::rewrite::{Context, tokens_of};
 use crate::routing::{Failed, Routing};
 use crate::transport::Hop;
+use crate::ways::Ways;
 
 /// Where one recipient goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,20 @@ enum Peeled {
 impl Routing {
     /// Resolves a recipient in standard form. The sender matters for sender-dependent transports and relay hosts.
     pub async fn resolve(&self, sender: &Address, recipient: &Address) -> Result<Resolved, Failed> {
+        self.resolve_by(&self.ways, sender, recipient).await
+    }
+
+    /// As [`Routing::resolve`], for a probe of verify(8), which may go another way (`address_verify_transport_maps` and its kin).
+    pub async fn resolve_probe(&self, sender: &Address, recipient: &Address) -> Result<Resolved, Failed> {
+        self.resolve_by(&self.probe_ways, sender, recipient).await
+    }
+
+    async fn resolve_by(
+        &self,
+        ways: &Ways,
+        sender: &Address,
+        recipient: &Address,
+    ) -> Result<Resolved, Failed> {
         let (tokens, mut local) = match self.peel(recipient).await? {
             Peeled::Remote(tokens) => (tokens, false),
             Peeled::Local(tokens) => (tokens, true),
@@ -62,13 +77,13 @@ impl Routing {
 
         let class = if local { Class::Local } else { self.classify(&domain).await? };
         self.warn_of_two_classes(&domain, class).await;
-        let mut hop = self.hop_of_class(class, sender, &domain).await?;
+        let mut hop = self.hop_of_class(ways, class, sender, &domain).await?;
         if hop.transport.is_empty() {
             return Err(Failed { reason: format!("null transport is not allowed: class of {domain}") });
         }
         // An address of a virtual alias domain is known or unknown; no table sends it elsewhere.
         if class != Class::VirtualAlias {
-            self.apply_transport_maps(&resolved, &domain, &mut hop).await?;
+            self.apply_transport_maps(&ways.transport_maps, &resolved, &domain, &mut hop).await?;
         }
         if let Some(found) = self.search(&self.relocated_maps, &resolved).await? {
             hop = Hop { transport: "error".into(), next_hop: self.moved(&found.value) };
@@ -133,22 +148,28 @@ impl Routing {
     }
 
     /// Transport and next hop by class.
-    async fn hop_of_class(&self, class: Class, sender: &Address, domain: &str) -> Result<Hop, Failed> {
+    async fn hop_of_class(
+        &self,
+        ways: &Ways,
+        class: Class,
+        sender: &Address,
+        domain: &str,
+    ) -> Result<Hop, Failed> {
         match class {
-            Class::Local => Ok(Hop::parse(&self.local_transport, domain)),
-            Class::VirtualMailbox => Ok(Hop::parse(&self.virtual_transport, domain)),
+            Class::Local => Ok(Hop::parse(&ways.local_transport, domain)),
+            Class::VirtualMailbox => Ok(Hop::parse(&ways.virtual_transport, domain)),
             Class::VirtualAlias => {
                 let table = if self.show_table_name { " in virtual alias table" } else { "" };
                 Ok(Hop { transport: "error".into(), next_hop: format!("5.1.1 User unknown{table}") })
             }
             Class::Relay | Class::Default => {
                 let transport = match class {
-                    Class::Relay => self.relay_transport.clone(),
-                    _ => self.default_transport_for(sender).await?,
+                    Class::Relay => ways.relay_transport.clone(),
+                    _ => self.default_transport_for(ways, sender).await?,
                 };
-                let next_hop = match self.relayhost_for(sender).await? {
+                let next_hop = match self.relayhost_for(ways, sender).await? {
                     Some(relayhost) => relayhost,
-                    None if !self.relayhost.is_empty() => self.relayhost.clone(),
+                    None if !ways.relayhost.is_empty() => ways.relayhost.clone(),
                     None => domain.to_owned(),
                 };
                 Ok(Hop::parse(&transport, &next_hop))
@@ -156,14 +177,14 @@ impl Routing {
         }
     }
 
-    async fn default_transport_for(&self, sender: &Address) -> Result<String, Failed> {
-        let maps = &self.sender_dependent_default_transport_maps;
+    async fn default_transport_for(&self, ways: &Ways, sender: &Address) -> Result<String, Failed> {
+        let maps = &ways.sender_dependent_default_transport_maps;
         let found = self.search_sender(maps, sender, &self.null_default_transport_key).await?;
-        Ok(found.unwrap_or_else(|| self.default_transport.clone()))
+        Ok(found.unwrap_or_else(|| ways.default_transport.clone()))
     }
 
-    async fn relayhost_for(&self, sender: &Address) -> Result<Option<String>, Failed> {
-        self.search_sender(&self.sender_dependent_relayhost_maps, sender, &self.null_relayhost_key).await
+    async fn relayhost_for(&self, ways: &Ways, sender: &Address) -> Result<Option<String>, Failed> {
+        self.search_sender(&ways.sender_dependent_relayhost_maps, sender, &self.null_relayhost_key).await
     }
 
     /// A sender's value; `DUNNO` is none.
@@ -382,6 +403,36 @@ mod tests {
             ),
         ] {
             let found = resolved(&format!("{main_cf}\n"), sender, "user@other.test").unwrap();
+            assert_eq!(
+                (found.transport.as_str(), found.next_hop.as_str()),
+                (transport, next_hop),
+                "{main_cf}"
+            );
+        }
+    }
+
+    #[test]
+    fn probes_may_go_another_way() {
+        for (main_cf, transport, next_hop) in [
+            ("relayhost = r.test", "smtp", "r.test"),
+            ("relayhost = r.test\naddress_verify_relayhost =", "smtp", "other.test"),
+            ("address_verify_default_transport = direct:[x.test]", "direct", "[x.test]"),
+            (
+                "transport_maps = inline:{other.test=slow}\naddress_verify_transport_maps =",
+                "smtp",
+                "other.test",
+            ),
+            ("address_verify_transport_maps = inline:{other.test=quick:h}", "quick", "h"),
+            ("relay_domains = other.test\naddress_verify_relay_transport = r:", "r", "other.test"),
+            (
+                "address_verify_sender_dependent_relayhost_maps = inline:{s@s.test=own.test}",
+                "smtp",
+                "own.test",
+            ),
+        ] {
+            let routing = routing(&format!("{main_cf}\n"));
+            let found =
+                now(routing.resolve_probe(&address("s@s.test"), &address("user@other.test"))).unwrap();
             assert_eq!(
                 (found.transport.as_str(), found.next_hop.as_str()),
                 (transport, next_hop),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use config::{HostFacts, Settings, params};
 use mail::Address;
@@ -12,7 +13,7 @@ use tables::{Flags, Maps, MatchList, MatchStyle, Tables, Warn};
 use crate::canonical::Canonical;
 use crate::masquerade::Masquerade;
 use crate::rewrite::Rewriter;
-use crate::transport::TransportMaps;
+use crate::ways::Ways;
 
 /// A table could not be asked: try again later. The reason goes to the log only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,18 +66,13 @@ pub struct Routing {
     pub(crate) resolve_numeric_domain: bool,
     pub(crate) resolve_dequoted_address: bool,
     pub(crate) allow_min_user: bool,
-    pub(crate) transport_maps: TransportMaps,
-    pub(crate) relayhost: String,
-    pub(crate) sender_dependent_relayhost_maps: Maps,
+    /// For mail, and for probes.
+    pub(crate) ways: Arc<Ways>,
+    pub(crate) probe_ways: Arc<Ways>,
     pub(crate) null_relayhost_key: String,
-    pub(crate) sender_dependent_default_transport_maps: Maps,
     pub(crate) null_default_transport_key: String,
     pub(crate) relocated_maps: Maps,
     pub(crate) relocated_prefix: bool,
-    pub(crate) local_transport: String,
-    pub(crate) virtual_transport: String,
-    pub(crate) relay_transport: String,
-    pub(crate) default_transport: String,
 
     pub(crate) local_recipient_maps: Maps,
     pub(crate) virtual_mailbox_maps: Maps,
@@ -124,7 +120,7 @@ impl Routing {
             .extend(proxies.iter().filter_map(|a| a.trim_matches(['[', ']']).parse::<IpAddr>().ok()));
 
         let aliases = config::list::split(text(params::alias_maps));
-        let transport_style = ParentStyle::of("transport_maps", parents);
+        let (ways, probe_ways) = Ways::open(settings, tables);
         Routing {
             warn: tables.warning_sink(),
             rewriter: Rewriter {
@@ -185,28 +181,13 @@ impl Routing {
             resolve_numeric_domain: settings.get(params::resolve_numeric_domain),
             resolve_dequoted_address: settings.get(params::resolve_dequoted_address),
             allow_min_user: settings.get(params::allow_min_user),
-            transport_maps: TransportMaps::new(
-                strict("transport_maps", text(params::transport_maps)),
-                transport_style,
-            ),
-            relayhost: text(params::relayhost).to_owned(),
-            sender_dependent_relayhost_maps: strict(
-                "sender_dependent_relayhost_maps",
-                text(params::sender_dependent_relayhost_maps),
-            ),
+            ways,
+            probe_ways,
             null_relayhost_key: text(params::empty_address_relayhost_maps_lookup_key).to_owned(),
-            sender_dependent_default_transport_maps: strict(
-                "sender_dependent_default_transport_maps",
-                text(params::sender_dependent_default_transport_maps),
-            ),
             null_default_transport_key: text(params::empty_address_default_transport_maps_lookup_key)
                 .to_owned(),
             relocated_maps: maps("relocated_maps", text(params::relocated_maps)),
             relocated_prefix: settings.get(params::relocated_prefix_enable),
-            local_transport: text(params::local_transport).to_owned(),
-            virtual_transport: text(params::virtual_transport).to_owned(),
-            relay_transport: text(params::relay_transport).to_owned(),
-            default_transport: text(params::default_transport).to_owned(),
 
             // Names of aliases(5) among them: if such an index is missing, its source has the other format.
             local_recipient_maps: Maps::open_each(

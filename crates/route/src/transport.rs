@@ -55,11 +55,12 @@ impl Routing {
     /// Looks up a recipient in transport_maps: address, domain and parents, then `*`.
     pub(crate) async fn apply_transport_maps(
         &self,
+        transport_maps: &TransportMaps,
         recipient: &Address,
         recipient_domain: &str,
         hop: &mut Hop,
     ) -> Result<(), Failed> {
-        let TransportMaps { maps, style } = &self.transport_maps;
+        let TransportMaps { maps, style } = transport_maps;
         if maps.is_empty() {
             return Ok(());
         }

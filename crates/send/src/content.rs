@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use mail::mime;
-use mail::{BodyType, Purpose};
+use mail::BodyType;
 use smtp::client::Message;
 
 use crate::service::Service;
@@ -23,7 +23,7 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Is this an 8-bit message that we may convert? What was declared counts, or else what its header says.
 pub(crate) async fn must_become_seven_bit(service: &Service, message: &Message, content: &Content) -> bool {
-    if !service.converts || message.envelope.purpose == Purpose::Probe {
+    if !service.converts || message.envelope.purpose.is_probe() {
         return false;
     }
     if message.envelope.body == BodyType::EightBitMime {

@@ -34,7 +34,7 @@ params! { smtpd_access, "SMTP server: access";
     non_fqdn_reject_code: Int = "504", Works;
 
     /// Networks whose hosts `permit_mx_backup` asks for as primary MX.
-    permit_mx_backup_networks: Text(form: Patterns) = "", Planned("this part of the SMTP server is not built yet");
+    permit_mx_backup_networks: Text(form: Patterns) = "", Works;
 
     /// Reply code of `reject_plaintext_session`.
     plaintext_reject_code: Int = "450", Works;
@@ -157,26 +157,26 @@ params! { smtpd_access, "SMTP server: access";
     unknown_virtual_mailbox_reject_code: Int = "550", Works;
 
     /// Reply code while it is not known whether a recipient exists.
-    unverified_recipient_defer_code: Int(min: 200, max: 499) = "450", Planned("address verification is not built yet");
+    unverified_recipient_defer_code: Int(min: 200, max: 499) = "450", Works;
 
     /// Reply code when a probe found that a recipient does not exist.
-    unverified_recipient_reject_code: Int(min: 200, max: 599) = "450", Planned("address verification is not built yet");
+    unverified_recipient_reject_code: Int(min: 200, max: 599) = "450", Works;
 
     /// The text of that reply; empty for what the probe found.
-    unverified_recipient_reject_reason: Text = "", Planned("address verification is not built yet");
+    unverified_recipient_reject_reason: Text = "", Works;
 
     /// What `reject_unverified_recipient` does when a probe has a temporary error.
-    unverified_recipient_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("address verification is not built yet");
+    unverified_recipient_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Works;
 
     /// Reply code while it is not known whether a sender exists.
-    unverified_sender_defer_code: Int(min: 200, max: 499) = "450", Planned("address verification is not built yet");
+    unverified_sender_defer_code: Int(min: 200, max: 499) = "450", Works;
 
     /// Reply code when a probe found that a sender does not exist.
-    unverified_sender_reject_code: Int(min: 200, max: 599) = "450", Planned("address verification is not built yet");
+    unverified_sender_reject_code: Int(min: 200, max: 599) = "450", Works;
 
     /// The text of that reply; empty for what the probe found.
-    unverified_sender_reject_reason: Text = "", Planned("address verification is not built yet");
+    unverified_sender_reject_reason: Text = "", Works;
 
     /// What `reject_unverified_sender` does when a probe has a temporary error.
-    unverified_sender_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Planned("address verification is not built yet");
+    unverified_sender_tempfail_action: Text(min: 1, form: OneOf(&["defer", "defer_if_permit"])) = "$reject_tempfail_action", Works;
 }

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use mail::{Message, OutcomeKind, QueueId};
+use mail::{Message, OutcomeKind, Purpose, QueueId};
 use spool::{Change, Content, RecipientState, StoreError};
 
 use super::{Event, QueueRole, Scan, fresh};
@@ -28,12 +28,16 @@ impl QueueRole {
         let now = SystemTime::now();
         let message = active.message.clone();
         let (afterwards, expire, warned) = (active.afterwards, active.expire, active.warned);
-        let trace = active.take_trace();
+        let mut trace = active.take_trace();
         let mut settled = active.settled();
         let strike = |active: &Active, wanted: fn(&RecipientState) -> bool| -> Vec<Change> {
             let done = |position| Change::Recipient { id: id.clone(), position, state: RecipientState::Done };
             active.positions(wanted).into_iter().map(done).collect()
         };
+        if message.envelope.purpose == Purpose::Verify {
+            self.probed(id, std::mem::take(&mut trace));
+        }
+        let Some(active) = self.active.get_mut(id) else { return };
         if afterwards == Afterwards::Forget {
             changes = vec![Change::Remove { id: id.clone() }];
             return self.finish_round(id, changes, Vec::new());

@@ -25,6 +25,8 @@ pub(crate) struct HeaderRules {
     pub(crate) checks: Checks,
     /// `myhostname`.
     pub(crate) hostname: String,
+    /// `mail_name`.
+    pub(crate) mail_name: String,
     /// `message_drop_headers`.
     pub(crate) drop: Vec<String>,
     /// `header_size_limit` in bytes.

@@ -20,6 +20,7 @@ fn rules(main_cf: &str) -> HeaderRules {
         log: Log::new(Arc::new(maillog::Sink::discard()), "postfix", "cleanup"),
         checks: Checks::open(&settings, &Tables::silent()),
         hostname: "mx.example.test".into(),
+        mail_name: "Postfix".into(),
         drop: vec!["bcc".into(), "Return-Path".into()],
         size_limit: 100,
         token_limit: 1000,

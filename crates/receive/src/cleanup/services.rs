@@ -98,6 +98,7 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
             log: log.clone(),
             checks: Checks::open(settings, &tables),
             hostname: settings.get(params::myhostname).to_owned(),
+            mail_name: settings.get(params::mail_name).to_owned(),
             drop: drop.into_iter().map(str::to_owned).collect(),
             size_limit: size(settings.get(params::header_size_limit)),
             token_limit: size(settings.get(params::header_address_token_limit)),

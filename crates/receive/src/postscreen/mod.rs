@@ -1,7 +1,7 @@
 //! postscreen(8): keeps clients that do not behave like mail servers away from smtpd(8), within the same process.
 //!
 //! - `settings.rs`, `tls.rs`: one service. `endpoint.rs`: who the client is. `clients.rs`: how many there are.
-//! - `access_list.rs`, `cache.rs`: the permanent and the temporary list.
+//! - `access_list.rs`: the permanent list. The temporary one is a `Journal` of `stamps.rs`.
 //! - `screening.rs`, `stamps.rs`: what is decided, without sockets and clock.
 //! - `early.rs` with `dnsbl.rs`, `dnsbl_score.rs`: the tests before the greeting.
 //! - `deep.rs` with `engine.rs`, `commands.rs`, `footer.rs`: the tests after it, and the engine that takes no mail.
@@ -9,7 +9,6 @@
 //! This file is the life of one session, from CONNECT to the hand-over or DISCONNECT.
 
 mod access_list;
-mod cache;
 mod clients;
 mod commands;
 mod deep;
@@ -180,7 +179,7 @@ impl Session<'_> {
         let is_first = self.place.concurrency == 1;
         if is_first {
             let cache = self.screen.cache.as_ref();
-            let known = cache.and_then(|cache| cache.find(self.ends.client.ip()));
+            let known = cache.and_then(|cache| cache.find(&self.ends.client.ip()));
             if let Some(stamps) = known {
                 shared.stamps = stamps;
                 self.screening.plan(&self.screen.policy, &stamps, now());

@@ -1,7 +1,8 @@
 //! One postscreen service of master.cf: everything that its sessions share.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 use tls::server::Server;
 
 use super::access_list::AccessList;
-use super::cache::Cache;
 use super::clients::Clients;
 use super::dnsbl::{Dnsbl, DnsblSettings};
 use super::dnsbl_score::sites;
@@ -23,7 +23,9 @@ use super::engine::Options;
 use super::escape::unescape;
 use super::footer::Footer;
 use super::screening::{Action, Policy, Rule};
+use super::stamps::Stamps;
 use super::tls::Tls;
+use crate::journal::Journal;
 use crate::service::{Service, Shared, command_list, tables};
 use crate::tls_log::TlsLog;
 
@@ -328,6 +330,9 @@ fn engine_options(settings: &Settings, tls: &Tls, tables: &Tables) -> Options {
     }
 }
 
+/// The temporary allowlist: what tests a client has passed, and until when.
+pub(super) type Cache = Journal<IpAddr, Stamps>;
+
 /// The temporary allowlist of a service: services with the same map share it. It is always kept in our own file in
 /// data_directory, named after the map.
 fn cache(
@@ -336,12 +341,9 @@ fn cache(
     caches: &mut HashMap<PathBuf, Arc<Cache>>,
 ) -> (Option<Arc<Cache>>, String) {
     let name = settings.get(params::postscreen_cache_map).trim().to_owned();
-    if name.is_empty() {
+    let Some(path) = Cache::path_of(&name, settings.get(params::data_directory), "postscreen_cache") else {
         return (None, name);
-    }
-    let file = name.rsplit(':').next().and_then(|path| Path::new(path).file_name());
-    let file = file.map_or_else(|| "postscreen_cache".into(), |file| file.to_string_lossy());
-    let path = Path::new(settings.get(params::data_directory)).join(format!("{file}.journal"));
+    };
     let cache = caches.entry(path).or_insert_with_key(|path| {
         let (cache, read) = Cache::open(path);
         if let Err(why) = read {

@@ -86,6 +86,14 @@ impl Stamps {
     }
 }
 
+impl std::str::FromStr for Stamps {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Stamps, Self::Err> {
+        Ok(Stamps::parse(text))
+    }
+}
+
 impl fmt::Display for Stamps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [pregreet, dnsbl, pipelining, non_smtp, bare_newline] = self.0;

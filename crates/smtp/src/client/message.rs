@@ -1,6 +1,6 @@
 //! What the session has to know of a message before its content.
 
-use mail::{BodyType, Envelope, Purpose, Recipient, Return, xtext};
+use mail::{BodyType, Envelope, Recipient, Return, xtext};
 
 use super::features::Features;
 use super::options::Options;
@@ -21,7 +21,7 @@ pub struct Message {
 impl Message {
     /// Is the envelope alone the question?
     pub(super) fn is_probe(&self) -> bool {
-        self.envelope.purpose == Purpose::Probe
+        self.envelope.purpose.is_probe()
     }
 
     /// `MAIL FROM:<...>` with every parameter that the server understands.
@@ -151,7 +151,7 @@ mod tests {
                 ret: Some(Return::Full),
                 envid: Some("id=1".into()),
                 require_tls: true,
-                purpose: Purpose::Delivery,
+                purpose: mail::Purpose::Delivery,
             },
             size: Some(99),
             needs_smtputf8: false,
