@@ -21,6 +21,9 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// `REQUIRETLS` was requested.
     pub require_tls: bool,
+    /// The two delimiters of VERP senders (`sendmail -V`, `XVERP`): each recipient is delivered with a sender of its own.
+    #[serde(default)]
+    pub verp: Option<String>,
     /// What the message is here for.
     #[serde(default)]
     pub purpose: Purpose,

@@ -19,6 +19,7 @@ pub mod reply;
 pub mod status;
 pub mod tls_facts;
 pub mod token;
+pub mod verp;
 pub mod xtext;
 
 pub use address::Address;

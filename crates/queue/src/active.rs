@@ -13,6 +13,8 @@ pub(crate) struct Active {
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) attempts: u32,
     pub(crate) warned: bool,
+    /// The sender was told of a delay, and is to be told of its end (confirm_delay_cleared).
+    pub(crate) confirms_delivery: bool,
     /// `postsuper -e`: bounce whatever is not delivered now.
     pub(crate) expire: bool,
     pub(crate) activated: SystemTime,
@@ -80,6 +82,7 @@ impl Active {
             body: stored.body,
             attempts: stored.attempts,
             warned: stored.warned,
+            confirms_delivery: false,
             expire: stored.expire,
             activated: now,
             lost_deliveries: 0,
@@ -114,13 +117,14 @@ impl Active {
     pub(crate) fn finish(&mut self, position: u32, outcome: &Outcome) -> Option<Change> {
         let recipient = self.recipient(position)?.clone();
         let notify = recipient.notify;
+        let confirms = self.confirms_delivery && !notify.never;
         let progress = progress(outcome);
         let purpose = self.message.envelope.purpose;
         if purpose != Purpose::Delivery {
             self.trace.push(Told { recipient, kind: outcome.kind, progress: progress.clone() });
         }
         let state = match outcome.kind {
-            OutcomeKind::Sent if notify.success => RecipientState::Delivered(progress),
+            OutcomeKind::Sent if notify.success || confirms => RecipientState::Delivered(progress),
             OutcomeKind::Sent | OutcomeKind::Deliverable | OutcomeKind::Undeliverable => RecipientState::Done,
             OutcomeKind::Deferred => RecipientState::Deferred(progress),
             OutcomeKind::Bounced => RecipientState::Failed(progress),

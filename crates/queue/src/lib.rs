@@ -4,6 +4,7 @@
 //! - `schedule.rs`, `backoff.rs`: pure decisions about order, concurrency and time.
 //! - `active.rs`: a message while it is being delivered, as a table of its recipients.
 //! - `notice.rs`: the text of bounces, delay warnings and delivery reports (RFC 3464).
+//!   `template.rs`: its words, ours or the administrator's.
 //! - `agents.rs`: error, retry and discard.
 //! - `inquiry.rs`, `stopped.rs`: what commands ask, of a running and of a stopped system.
 //! - `limits.rs`: the parameters of qmgr(8), read once.
@@ -22,6 +23,8 @@ mod permission;
 mod role;
 mod schedule;
 mod stopped;
+mod template;
 
 pub use role::{Start, serve};
 pub use stopped::Stopped;
+pub use template::Templates;

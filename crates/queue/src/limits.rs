@@ -11,6 +11,7 @@ use mail::delivery_line::Delays;
 use crate::active::Active;
 use crate::backoff::Backoff;
 use crate::schedule::{Law, SlotLimits, TransportLimits, WindowLimits};
+use crate::template::Templates;
 
 /// What the queue role reads from the configuration, besides routing.
 pub(crate) struct Limits {
@@ -37,6 +38,14 @@ pub(crate) struct Limits {
     pub(crate) smtputf8_enable: bool,
     /// delay_logging_resolution_limit
     delay_decimals: usize,
+    /// bounce_template_file
+    pub(crate) templates: Templates,
+    /// enable_threaded_bounces
+    pub(crate) threaded_bounces: bool,
+    /// confirm_delay_cleared
+    pub(crate) confirms_delay_cleared: bool,
+    /// disable_verp_bounces
+    pub(crate) verp_bounces: bool,
     /// qmgr_message_recipient_limit
     pub(crate) recipients: usize,
     /// qmgr_clog_warn_time; zero is off.
@@ -106,7 +115,13 @@ impl Limits {
         .filter(|(class, _)| classes.contains(class))
         .map(|(class, recipient)| (class.to_owned(), recipient.to_owned()))
         .collect();
+        let (templates, wrong) = Templates::read(settings);
+        mistakes.extend(wrong);
         Limits {
+            templates,
+            threaded_bounces: settings.get(params::enable_threaded_bounces),
+            confirms_delay_cleared: settings.get(params::confirm_delay_cleared),
+            verp_bounces: !settings.get(params::disable_verp_bounces),
             backoff: Backoff::read(settings),
             active: settings.get(params::qmgr_message_active_limit).max(1) as usize,
             recipients: settings.get(params::qmgr_message_recipient_limit).max(1) as usize,

@@ -8,6 +8,7 @@ use mail::header;
 use mail::{Address, Message, OutcomeKind, QueueId, Return, date};
 
 use crate::active::Told;
+use crate::template::Template;
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub(crate) struct Notice<'a> {
     pub(crate) smtputf8_enable: bool,
     /// This copy goes to a postmaster (`notify_classes`).
     pub(crate) postmaster: bool,
+    /// The words, with values filled in.
+    pub(crate) template: &'a Template,
+    /// enable_threaded_bounces: mail programs show the notice below the message that it is about.
+    pub(crate) threaded: bool,
 }
 
 /// Is the header enough? For RET=HDRS, for large messages, and for everything but failures.
@@ -63,7 +68,10 @@ impl Notice<'_> {
         let mut out = self.header(&boundary);
         out.push_str(&format!("--{boundary}\nContent-Description: Notification\n"));
         let encoding = self.encoding();
-        let charset = if encoding.is_empty() { "us-ascii" } else { "utf-8" };
+        let charset = match self.template.charset.as_str() {
+            "us-ascii" if !encoding.is_empty() => "utf-8",
+            charset => charset,
+        };
         out.push_str(&format!("Content-Type: text/plain; charset={charset}\n{encoding}\n"));
         out.push_str(&self.human_text());
         out.push_str(&format!("\n--{boundary}\nContent-Description: Delivery report\n"));
@@ -91,36 +99,35 @@ impl Notice<'_> {
 
     /// The label of what may hold more than ASCII.
     fn encoding(&self) -> &'static str {
-        match self.smtputf8_enable || !self.content.is_ascii() {
+        match self.smtputf8_enable || !self.content.is_ascii() || !self.template.text.is_ascii() {
             true => "Content-Transfer-Encoding: 8bit\n",
             false => "",
         }
     }
 
     fn header(&self, boundary: &str) -> String {
-        let subject = match (self.kind, self.postmaster) {
-            (Kind::Failure, false) => "Undelivered Mail Returned to Sender",
-            (Kind::Failure, true) => "Postmaster Copy: Undelivered Mail",
-            (Kind::Delay, false) => "Delayed Mail (still being retried)",
-            (Kind::Delay, true) => "Postmaster Warning: Delayed Mail",
-            (Kind::Trace, _) => "Mail Delivery Status Report",
-            (Kind::Success, _) => "Successful Mail Delivery Report",
+        let subject = match self.postmaster {
+            true => &self.template.postmaster_subject,
+            false => &self.template.subject,
         };
+        let thread = if self.threaded { thread(self.content) } else { String::new() };
         let date = date::rfc5322(self.now);
         let eight_bit = self.encoding();
         format!(
             "Received: by {host} ({name})\n\tid {id}; {date}\n\
              Date: {date}\n\
-             From: Mail Delivery System <MAILER-DAEMON@{host}>\n\
+             From: {from}\n\
              Subject: {subject}\n\
              To: {to}\n\
              Auto-Submitted: auto-replied\n\
              MIME-Version: 1.0\n\
              Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"{boundary}\"\n\
              {eight_bit}\
+             {thread}\
              Message-Id: <{compact}.{id}@{host}>\n\n\
              This is a MIME-encapsulated message.\n\n",
             host = self.hostname,
+            from = with_domain(&self.template.from, self.hostname),
             name = self.mail_name,
             id = self.id,
             to = self.to,
@@ -137,20 +144,7 @@ impl Notice<'_> {
     }
 
     fn human_text(&self) -> String {
-        let mut out = format!("This is the mail system at host {}.\n\n", self.hostname);
-        out.push_str(match self.kind {
-            Kind::Failure => {
-                "A message that you sent did not reach everyone it was meant for. Below is, for each address\n\
-                 concerned, what went wrong; behind that comes a report for machines, and what you sent.\n\n\
-                 If you can not tell what to do, forward this notice to postmaster.\n"
-            }
-            Kind::Delay => {
-                "This is only a warning: your message is waiting here, and nothing needs to be sent again.\n\
-                 Below is, for each address concerned, why it has not arrived yet.\n"
-            }
-            Kind::Trace => "You asked for a report on the delivery of a message; this is it.\n",
-            Kind::Success => "As you asked to be told: your message arrived, or was handed on, as shown below.\n",
-        });
+        let mut out = self.template.text.clone();
         if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
             out.push_str(&format!("Delivery is tried again until {}.\n", date::rfc5322(until)));
         }
@@ -228,6 +222,33 @@ impl Notice<'_> {
     }
 }
 
+/// `MAILER-DAEMON` alone is an address of this host.
+fn with_domain(from: &str, hostname: &str) -> String {
+    match from.strip_suffix('>') {
+        _ if from.contains('@') => from.to_owned(),
+        Some(open) => format!("{open}@{hostname}>"),
+        None => match from.split_once(' ') {
+            Some((address, comment)) => format!("{address}@{hostname} {comment}"),
+            None => format!("{from}@{hostname}"),
+        },
+    }
+}
+
+/// `In-Reply-To:` and `References:` that put a notice into the thread of the message (RFC 5322 section 3.6.4).
+fn thread(content: &[u8]) -> String {
+    let (fields, _) = header::split(content);
+    let value = |name: &str| {
+        let field = fields.iter().find(|field| field.is(name))?;
+        let words: Vec<_> =
+            String::from_utf8_lossy(field.value()).split_whitespace().map(str::to_owned).collect();
+        (!words.is_empty()).then_some(words)
+    };
+    let Some(id) = value("Message-Id") else { return String::new() };
+    let earlier = value("References").or_else(|| value("In-Reply-To")).unwrap_or_default();
+    let references: Vec<_> = earlier.into_iter().chain(id.iter().cloned()).collect();
+    format!("In-Reply-To: {}\nReferences: {}\n", id.join(" "), references.join("\n\t"))
+}
+
 /// The header of a content, for notices that return no more; never includes the body.
 pub(crate) fn header_of(content: &[u8]) -> &[u8] {
     let (_, rest) = header::split(content);
@@ -267,6 +288,7 @@ mod tests {
     use spool::Progress;
 
     use super::*;
+    use crate::template::Templates;
 
     fn about() -> Message {
         Message {
@@ -294,6 +316,7 @@ mod tests {
             at: UNIX_EPOCH,
         };
         let about = about();
+        let templates = Templates::built_in();
         let notice = Notice {
             kind,
             id: &QueueId::parse("FEDCBA4321").unwrap(),
@@ -319,6 +342,8 @@ mod tests {
             retry_until: Some(UNIX_EPOCH + Duration::from_secs(1_700_432_000)),
             smtputf8_enable: false,
             postmaster: false,
+            template: templates.of(kind),
+            threaded: true,
         };
         String::from_utf8(notice.content()).unwrap()
     }
@@ -326,8 +351,13 @@ mod tests {
     #[test]
     fn a_failure_returns_the_message() {
         let remote = Some(("mx.x".into(), "550 5.1.1 User unknown".into()));
-        let text = text(Kind::Failure, b"Subject: x\n\nbody\n", remote);
+        let text = text(
+            Kind::Failure,
+            b"Subject: x\nMessage-ID: <m@x>\nReferences: <a@x>\n <b@x>\n\nbody\n",
+            remote,
+        );
         for part in [
+            "\nIn-Reply-To: <m@x>\nReferences: <a@x>\n\t<b@x>\n\t<m@x>\n",
             "\nFrom: Mail Delivery System <MAILER-DAEMON@mx.test>\n",
             "\nTo: s@client.test\n",
             "\nAuto-Submitted: auto-replied\n",
@@ -337,7 +367,8 @@ mod tests {
             "\nFinal-Recipient: rfc822; r@x\nOriginal-Recipient: rfc822;alias@x\nAction: failed\nStatus: 5.1.1\n",
             "Remote-MTA: dns; mx.x\nDiagnostic-Code: smtp; 550 5.1.1 User unknown\n",
             "\n<r@x> (expanded from <alias@x>): host mx.x[192.0.2.1] said:",
-            "Content-Type: message/rfc822\n\nSubject: x\n\nbody\n\n--ABCDEF1234.1700000100/mx.test--\n",
+            "Content-Type: message/rfc822\n\nSubject: x\n",
+            "\n <b@x>\n\nbody\n\n--ABCDEF1234.1700000100/mx.test--\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

@@ -358,7 +358,8 @@ impl QueueRole {
     }
 
     fn activate(&mut self, stored: Stored) {
-        let active = Active::new(stored, SystemTime::now());
+        let mut active = Active::new(stored, SystemTime::now());
+        active.confirms_delivery = active.warned && self.limits.confirms_delay_cleared;
         let message = &active.message;
         let id = message.id.clone();
         maillog::info!(
@@ -417,9 +418,15 @@ impl QueueRole {
                 }
             }
         }
+        let has_verp = active.message.envelope.verp.is_some();
         for (site, positions) in sites {
             let limit = self.limits.transport(&site.transport).map_or(1, |transport| transport.recipients);
-            let limit = if limit == 0 { positions.len() } else { limit };
+            // A sender for each recipient makes each a delivery of its own.
+            let limit = match limit {
+                _ if has_verp => 1,
+                0 => positions.len(),
+                limit => limit,
+            };
             for part in positions.chunks(limit) {
                 let job = Job { message: id.clone(), recipients: part.to_vec() };
                 let limits = self.limits.of(&site.transport);

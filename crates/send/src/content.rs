@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use mail::mime;
 use mail::BodyType;
+use mail::mime;
 use smtp::client::Message;
 
 use crate::service::Service;

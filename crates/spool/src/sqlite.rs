@@ -204,6 +204,8 @@ struct Promises {
     envid: Option<String>,
     require_tls: bool,
     #[serde(default)]
+    verp: Option<String>,
+    #[serde(default)]
     purpose: Purpose,
 }
 
@@ -215,6 +217,7 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
         ret: envelope.ret,
         envid: envelope.envid.clone(),
         require_tls: envelope.require_tls,
+        verp: envelope.verp.clone(),
         purpose: envelope.purpose,
     };
     let inserted = connection
@@ -333,7 +336,7 @@ fn add_attempt(
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let Promises { body, smtputf8, ret, envid, require_tls, purpose } = from_json(row, 10)?;
+    let Promises { body, smtputf8, ret, envid, require_tls, verp, purpose } = from_json(row, 10)?;
     let origin: Origin = from_json(row, 11)?;
     Ok(Stored {
         message: Message {
@@ -346,6 +349,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
                 ret,
                 envid,
                 require_tls,
+                verp,
                 purpose,
             },
             origin,

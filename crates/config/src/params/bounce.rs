@@ -19,16 +19,16 @@ params! { bounce, "Bounces";
     bounce_size_limit: Int(min: 1) = "50000", Works;
 
     /// A file with the administrator's own texts for bounces.
-    bounce_template_file: Text = "", Planned("this part of bounces is not built yet");
+    bounce_template_file: Text = "", Works;
 
     /// Whether the sender is told when delayed mail is delivered after all.
-    confirm_delay_cleared: Bool = "no", Planned("this part of the scheduler is not built yet");
+    confirm_delay_cleared: Bool = "no", Works;
 
     /// A table that replaces the status code and text of deliveries.
     default_delivery_status_filter: Text(form: Table) = "", Planned("delivery status filters are not built yet");
 
     /// The two letters that VERP puts into sender addresses.
-    default_verp_delimiters: Text(min: 2, max: 2) = "+=", Planned("VERP is not built yet");
+    default_verp_delimiters: Text(min: 2, max: 2) = "+=", Works;
 
     /// Who gets the copies of delay notices that `notify_classes` asks for.
     delay_notice_recipient: Text(min: 1) = "postmaster", Works;
@@ -37,7 +37,7 @@ params! { bounce, "Bounces";
     delay_warning_time: Time(unit: 'h') = "0h", Works;
 
     /// Whether mail with VERP senders gets one bounce for all recipients.
-    disable_verp_bounces: Bool = "no", Planned("VERP is not built yet");
+    disable_verp_bounces: Bool = "no", Works;
 
     /// The sender of mail that must never bounce.
     double_bounce_sender: Text(min: 1) = "double-bounce", Works;
@@ -46,7 +46,7 @@ params! { bounce, "Bounces";
     empty_address_recipient: Text(min: 1) = "MAILER-DAEMON", Works;
 
     /// Whether bounces refer to the original message, so that mail programs show them together.
-    enable_threaded_bounces: NBool = "no", Planned("this part of bounces is not built yet");
+    enable_threaded_bounces: NBool = "no", Works;
 
     /// Who gets notices of problems that are no fault of a message.
     error_notice_recipient: Text(min: 1) = "postmaster", Planned("transcripts of failed sessions are not mailed yet");
@@ -55,5 +55,5 @@ params! { bounce, "Bounces";
     notify_classes: Text(form: SetOf(&["bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"])) = "resource, software", Works;
 
     /// The letters that may be VERP delimiters.
-    verp_delimiter_filter: Text(min: 1) = "-=+", Planned("VERP is not built yet");
+    verp_delimiter_filter: Text(min: 1) = "-=+", Works;
 }

@@ -20,6 +20,8 @@ use crate::edit;
 use crate::host::HostFacts;
 use crate::main_cf::{self, MainCf, split_name_value};
 use crate::master_cf::MasterCf;
+use crate::params;
+use crate::settings::Settings;
 use namespace::Namespace;
 use options::Mode;
 
@@ -45,8 +47,9 @@ pub struct Facilities {
     pub bounce_templates: Option<BounceTemplates>,
 }
 
-/// Shows bounce templates; the error is what the command prints.
-pub type BounceTemplates = fn(expanded: bool, file: Option<&str>) -> Result<String, String>;
+/// Shows bounce templates with the settings of main.cf; the error is what the command prints.
+pub type BounceTemplates =
+    fn(expanded: bool, file: Option<&str>, settings: &Settings) -> Result<String, String>;
 
 /// What the command has to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -236,7 +239,11 @@ impl Command<'_> {
             return Err("options -b and -t require at most one template file".to_owned());
         }
         let show = built.bounce_templates.ok_or("this program has no bounce templates")?;
-        show(self.request.mode.has(Mode::BOUNCE_EXPANDED), file.first().map(String::as_str))
+        let main = self.read_main(&mut Report::default())?;
+        let settings = Settings::load(&main, &[], self.host).map_err(|errors| errors.to_string())?;
+        let file = file.first().map_or_else(|| settings.get(params::bounce_template_file), String::as_str);
+        let file = (!file.is_empty()).then_some(file);
+        show(self.request.mode.has(Mode::BOUNCE_EXPANDED), file, &settings)
     }
 
     fn tls(&self, built: &Facilities, report: &mut Report) {

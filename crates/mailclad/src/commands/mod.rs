@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ::queue::Templates;
 use config::postconf::Facilities;
 use config::{Configuration, Settings};
 
@@ -160,6 +161,13 @@ fn built() -> Facilities {
             .filter(|kind| kind.is_built_in())
             .map(|kind| kind.name.to_owned())
             .collect(),
+        bounce_templates: Some(|expanded, file, settings| {
+            let templates = match file {
+                Some(file) => Templates::read_file(file)?,
+                None => Templates::built_in(),
+            };
+            if expanded { templates.as_expanded_texts(settings) } else { Ok(templates.as_file()) }
+        }),
         ..Facilities::default()
     }
 }

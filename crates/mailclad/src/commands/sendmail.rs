@@ -48,6 +48,8 @@ struct Line {
     ignore_dots: bool,
     envelope: Envelope,
     notify: Notify,
+    /// What follows `-XV`: two delimiters, or nothing for the default ones.
+    verp: Option<String>,
     flush: bool,
     operands: Vec<String>,
 }
@@ -124,6 +126,10 @@ fn parse(args: &[OsString]) -> Result<Line, Fatal> {
                 });
             }
             'V' => line.envelope.envid = Some(text),
+            'X' => match text.strip_prefix('V') {
+                Some(delimiters) => line.verp = Some(delimiters.to_owned()),
+                None => return Err(Fatal(TEMPFAIL, format!("unsupported: -X{text}"))),
+            },
             'O' if text.eq_ignore_ascii_case("requiretls=yes") => line.envelope.require_tls = true,
             'O' if text.eq_ignore_ascii_case("smtputf8=yes") => line.envelope.smtputf8 = true,
             'b' => {
@@ -221,6 +227,8 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
             None => return Err(Fatal(DATAERR, format!("-f {text}: bad sender address"))),
         },
     };
+    let mut envelope = line.envelope;
+    envelope.verp = line.verp.map(|delimiters| verp_delimiters(&delimiters, settings)).transpose()?;
     let submission = Submission {
         sender,
         full_name: line.full_name,
@@ -228,7 +236,7 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
             .into_iter()
             .map(|address| Recipient { notify: line.notify, ..Recipient::new(address) })
             .collect(),
-        envelope: line.envelope,
+        envelope,
     };
     if probe {
         probe_content(&submission, &mut content).map_err(|error| Fatal(TEMPFAIL, error.to_string()))?;
@@ -242,6 +250,16 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
         println!("Mail Delivery Status Report will be mailed to <{to}>.");
     }
     Ok(submitted)
+}
+
+/// Two characters of `verp_delimiter_filter`, or `default_verp_delimiters` in the place of none.
+fn verp_delimiters(given: &str, settings: &Settings) -> Result<String, Fatal> {
+    let filter = settings.get(params::verp_delimiter_filter);
+    let delimiters = if given.is_empty() { settings.get(params::default_verp_delimiters) } else { given };
+    match delimiters.chars().count() == 2 && delimiters.chars().all(|c| filter.contains(c)) {
+        true => Ok(delimiters.to_owned()),
+        false => Err(Fatal(TEMPFAIL, format!("-V requires two characters from {filter}"))),
+    }
 }
 
 /// What a server would see of a probe, were it sent: nothing is, but the report returns its header.

@@ -202,7 +202,7 @@ impl Drop for Site {
     }
 }
 
-fn uid() -> u32 {
+pub fn uid() -> u32 {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap())
 }
 

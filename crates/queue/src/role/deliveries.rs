@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use link::message::{Caching, Delivery};
 use link::{LinkError, Reply, Request};
 use mail::delivery_line::delivery_line;
+use mail::verp::verp_sender;
 use mail::{Outcome, Recipient, Status};
 use spool::Body;
 
@@ -44,6 +45,11 @@ impl QueueRole {
         let mut message = active.message.clone();
         message.envelope.recipients =
             job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
+        if let Some(delimiters) = &message.envelope.verp
+            && let [recipient] = message.envelope.recipients.as_slice()
+        {
+            message.envelope.sender = verp_sender(&message.envelope.sender, &recipient.address, delimiters);
+        }
         let delivery = Delivery {
             transport: site.transport.clone(),
             next_hop: site.next_hop.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use mail::verp::verp_sender;
 use mail::{Address, Message, Origin, Recipient};
 use spool::Body;
 
@@ -9,38 +10,63 @@ use super::QueueRole;
 use crate::active::Told;
 use crate::notice::{self, Kind, Notice};
 
+/// One notice that is to be written.
+struct Copy {
+    from: Address,
+    to: Address,
+    about: Vec<Told>,
+    postmaster: bool,
+    headers_only: bool,
+}
+
 impl QueueRole {
     /// A notice to the sender, and copies to postmasters where notify_classes asks for them. Nothing for a null sender: what can
     /// not be returned is told to the 2bounce recipient or dropped (RFC 5321 section 6.1).
     pub(super) fn notice(
         &mut self,
         kind: Kind,
-        about: &Message,
+        message: &Message,
         recipients: &[Told],
         now: SystemTime,
     ) -> Vec<(Message, Vec<u8>)> {
         if recipients.is_empty() {
             return Vec::new();
         }
-        let sender = &about.envelope.sender;
+        let sender = &message.envelope.sender;
         let is_double_bounce = sender.as_str().eq_ignore_ascii_case(&self.limits.double_bounce);
         if kind == Kind::Failure && is_double_bounce {
-            maillog::warning!(self.bounce, "{}: undeliverable postmaster notification discarded", about.id);
+            maillog::warning!(self.bounce, "{}: undeliverable postmaster notification discarded", message.id);
             return Vec::new();
         }
-        let mut to: Vec<(Address, Address, bool)> = Vec::new();
+        let mut copies: Vec<Copy> = Vec::new();
         let wanted: Vec<_> = recipients
             .iter()
             .filter(|told| match kind {
                 Kind::Failure => told.recipient.notify.wants_failure(),
                 Kind::Delay => told.recipient.notify.wants_delay(),
-                Kind::Success => told.recipient.notify.success,
+                // Those that did not ask are here because a delay is over.
+                Kind::Success => true,
                 Kind::Trace => true,
             })
             .cloned()
             .collect();
-        if !sender.is_null() && !wanted.is_empty() {
-            to.push((Address::null(), sender.clone(), false));
+        let headers_only = notice::wants_headers_only(kind, message, self.limits.bounce_size);
+        let to_sender = |to: Address, about: Vec<Told>| Copy {
+            from: Address::null(),
+            to,
+            about,
+            postmaster: false,
+            headers_only,
+        };
+        match &message.envelope.verp {
+            _ if sender.is_null() || wanted.is_empty() => {}
+            // With a sender for each recipient, each has a notice of its own.
+            Some(delimiters) if kind == Kind::Failure && self.limits.verp_bounces => {
+                copies.extend(wanted.into_iter().map(|told| {
+                    to_sender(verp_sender(sender, &told.recipient.address, delimiters), vec![told])
+                }));
+            }
+            _ => copies.push(to_sender(sender.clone(), wanted)),
         }
         let class = match kind {
             Kind::Failure if sender.is_null() => Some("2bounce"),
@@ -51,27 +77,37 @@ impl QueueRole {
         let postmaster = class.and_then(|class| self.limits.notify.get(class));
         if let Some(postmaster) = postmaster.and_then(|text| Address::internal(text.as_str()).ok()) {
             let double_bounce = Address::internal(self.limits.double_bounce.as_str()).unwrap_or_default();
-            to.push((double_bounce, postmaster, true));
+            copies.push(Copy {
+                from: double_bounce,
+                to: postmaster,
+                about: recipients.to_vec(),
+                postmaster: true,
+                // Postmasters read other people's mail only where nobody else can be told.
+                headers_only: class != Some("2bounce"),
+            });
         }
-        let content = self.returned_content(kind, about);
-        to.into_iter()
-            .map(|(from, to, postmaster)| {
+        let content = self.returned_content(kind, message);
+        copies
+            .into_iter()
+            .map(|Copy { from, to, about: listed, postmaster, headers_only }| {
                 let id = self.ids.next(now);
-                let listed = if postmaster { recipients } else { &wanted };
+                let content = if headers_only { notice::header_of(&content) } else { &content };
                 let body = Notice {
                     kind,
                     id: &id,
                     to: &to,
-                    about,
-                    recipients: listed,
-                    content: &content,
+                    about: message,
+                    recipients: &listed,
+                    content,
                     hostname: &self.limits.hostname,
                     mail_name: &self.limits.mail_name,
                     now,
                     retry_until: (kind == Kind::Delay)
-                        .then(|| self.limits.backoff.retry_until(about.arrival)),
+                        .then(|| self.limits.backoff.retry_until(message.arrival)),
                     smtputf8_enable: self.limits.smtputf8_enable,
                     postmaster,
+                    template: self.limits.templates.of(kind),
+                    threaded: self.limits.threaded_bounces,
                 }
                 .content();
                 let what = match (kind, postmaster) {
@@ -81,17 +117,17 @@ impl QueueRole {
                     (Kind::Delay, true) => "postmaster delay notification",
                     (Kind::Success | Kind::Trace, _) => "sender delivery status notification",
                 };
-                maillog::info!(self.bounce, "{}: {what}: {id}", about.id);
+                maillog::info!(self.bounce, "{}: {what}: {id}", message.id);
                 let mut recipient = Recipient::new(to);
                 // RFC 3461 section 6.1: a notice about a notice is never wanted.
                 recipient.notify.never = true;
                 let envelope = mail::Envelope {
                     sender: from,
                     recipients: vec![recipient],
-                    smtputf8: about.envelope.smtputf8,
+                    smtputf8: message.envelope.smtputf8,
                     ..mail::Envelope::default()
                 };
-                let message = Message {
+                let notice = Message {
                     id,
                     envelope,
                     origin: Origin::Internal,
@@ -100,7 +136,7 @@ impl QueueRole {
                     checksum: crc32c::crc32c(&body),
                     filter: None,
                 };
-                (message, body)
+                (notice, body)
             })
             .collect()
     }
