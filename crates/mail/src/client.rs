@@ -30,6 +30,37 @@ pub struct ClientFacts {
     pub tls: Option<TlsFacts>,
     /// The authenticated user.
     pub sasl: Option<SaslFacts>,
+    /// What a filter before us says of the client behind it (XFORWARD), for one message.
+    #[serde(default)]
+    pub forwarded: Option<Box<Forwarded>>,
+}
+
+/// The client that a message came from before it went through a filter (XFORWARD_README). For the log, and for filters behind us:
+/// nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// Its verified name, or `unknown`.
+    pub name: Option<String>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Its HELO name.
+    pub helo: Option<String>,
+    /// SMTP or ESMTP.
+    pub protocol: Option<String>,
+    /// The message's id there.
+    pub ident: Option<String>,
+    /// Are its headers rewritten as those of our own users?
+    pub local: Option<bool>,
+}
+
+impl Forwarded {
+    /// `NAME[ADDR]`.
+    pub fn name_address(&self) -> String {
+        let address = self.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        format!("{}[{address}]", self.name.as_deref().unwrap_or("unknown"))
+    }
 }
 
 /// A successful AUTH.
@@ -57,6 +88,7 @@ impl ClientFacts {
             esmtp: false,
             tls: None,
             sasl: None,
+            forwarded: None,
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Service {
     /// For clients whose bare line feeds are told apart, and for those in smtpd_forbid_bare_newline_exclusions.
     options: [Arc<Options>; 2],
     bare_newline_exclusions: MatchList,
+    xclient_hosts: MatchList,
+    xforward_hosts: MatchList,
     /// smtpd_discard_ehlo_keyword_address_maps: stronger than smtpd_discard_ehlo_keywords.
     discard_maps: Maps,
     /// The handshake comes before the greeting.
@@ -76,6 +78,12 @@ pub(crate) struct Service {
     fast_flush_domains: MatchList,
     /// `maxproc`: one permit for each session.
     pub(crate) sessions: Arc<Semaphore>,
+}
+
+/// What a client may use that others may not.
+pub(crate) struct Trusted {
+    pub(crate) xclient: bool,
+    pub(crate) xforward: bool,
 }
 
 /// Limits of one client over its sessions; 0 is none.
@@ -158,6 +166,8 @@ impl Service {
                 Flags::default(),
             ),
             bare_newline_exclusions: hosts(params::smtpd_forbid_bare_newline_exclusions),
+            xclient_hosts: hosts(params::smtpd_authorized_xclient_hosts),
+            xforward_hosts: hosts(params::smtpd_authorized_xforward_hosts),
             wrapper: level == ServerLevel::Wrapper,
             tls,
             slow_shutdown: (!settings.get(params::tls_fast_shutdown_enable))
@@ -220,6 +230,22 @@ impl Service {
             available if available == options.tls_available => Arc::clone(options),
             tls_available => Arc::new(Options { tls_available, ..(**options).clone() }),
         }
+    }
+
+    /// What the client may say of others; `None` for nothing. Who can not be looked up is not trusted.
+    pub(crate) async fn trusted(&self, name: &str, address: IpAddr) -> Option<Trusted> {
+        let mut found = [false; 2];
+        for (found, list) in found.iter_mut().zip([&self.xclient_hosts, &self.xforward_hosts]) {
+            *found = match list.matches_host(name, Some(address)).await {
+                Ok(found) => found,
+                Err(why) => {
+                    maillog::warning!(self.log, "{why}");
+                    false
+                }
+            };
+        }
+        let [xclient, xforward] = found;
+        (xclient || xforward).then_some(Trusted { xclient, xforward })
     }
 
     /// EHLO keywords that this client is not to hear; `None`: what the options say. The error is for the log.

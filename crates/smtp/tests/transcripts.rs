@@ -265,6 +265,8 @@ fn set(options: &mut Options, name: &str, value: &str) {
     let yes = value == "yes";
     let number = || value.parse().expect("a number");
     match name {
+        "smtpd_authorized_xclient_hosts" => options.xclient = yes,
+        "smtpd_authorized_xforward_hosts" => options.xforward = yes,
         "smtpd_helo_required" => options.helo_required = yes,
         "smtpd_tls_security_level" => {
             options.tls = match value {

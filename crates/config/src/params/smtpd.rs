@@ -10,10 +10,10 @@ params! { smtpd, "SMTP server";
     smtpd_authorized_verp_clients: Text(form: Patterns) = "$authorized_verp_clients", Planned("VERP is not built yet");
 
     /// Clients that may use XCLIENT.
-    smtpd_authorized_xclient_hosts: Text(form: Patterns) = "", Planned("XCLIENT and XFORWARD are not built yet");
+    smtpd_authorized_xclient_hosts: Text(form: Patterns) = "", Works;
 
     /// Clients that may use XFORWARD.
-    smtpd_authorized_xforward_hosts: Text(form: Patterns) = "", Planned("XCLIENT and XFORWARD are not built yet");
+    smtpd_authorized_xforward_hosts: Text(form: Patterns) = "", Works;
 
     /// The text after 220 in the greeting.
     smtpd_banner: Text(min: 1) = "$myhostname ESMTP $mail_name", Works;

@@ -13,7 +13,9 @@
 //! probe protocols
 //! ```
 //!
-//! `set` is an override (`-o`) of the case's own service. `log none`, `log once` and `log all` (the usual) say which lines of the
+//! `cross a | b | c` in place of rows: each further one multiplies, the first is `$1`.
+//!
+//! `set` is an override (`-o`) of the case's own service, `cleanup` one of a cleanup service that it then has for itself. `log none`, `log once` and `log all` (the usual) say which lines of the
 //! service's log count, `patience N` how many seconds a reply may take. `alone` is for a mistake for which we refuse to start, where Postfix
 //! starts and its service ends: the case gets a start of its own on our side. `FILES` stands for the folder of credentials, `ROOT` for the
 //! folder of the subject. The steps:
@@ -27,6 +29,8 @@
 //! | `connect` | begins another connection, after a QUIT |
 //! | `tls HELLO` | EHLO if there was none, STARTTLS, a handshake |
 //! | `handshake HELLO` | a handshake alone: behind `send`, or the first step in wrapper mode |
+//! | `data TEXT` | DATA, then this content (escapes as with `send`; CASE is the case's name) and its end |
+//! | `delivered N` | waits for N messages with `X-Case: CASE` in their header; shows them without Received: |
 //! | `drop` | hangs up without a word |
 //! | `mail` | a message; shows its Received: header as it was delivered |
 //! | `probe WHAT HELLO` | probe.rs: many handshakes of one question |
@@ -51,6 +55,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// `(name, value)` of `-o`.
     pub(crate) overrides: Vec<(String, String)>,
+    /// The same for its cleanup service; none: that of all.
+    pub(crate) cleanup: Vec<(String, String)>,
     pub(crate) log: Log,
     /// A mistake that keeps the whole of our system from starting.
     pub(crate) alone: bool,
@@ -76,8 +82,21 @@ pub(crate) struct Step {
     pub(crate) rest: String,
 }
 
-const STEPS: &[&str] =
-    &["C:", "send", "read", "bytes", "connect", "tls", "handshake", "mail", "drop", "probe", "s_client"];
+const STEPS: &[&str] = &[
+    "C:",
+    "send",
+    "read",
+    "bytes",
+    "connect",
+    "tls",
+    "handshake",
+    "mail",
+    "data",
+    "delivered",
+    "drop",
+    "probe",
+    "s_client",
+];
 
 /// Reads every `.cases` file of a folder.
 pub(crate) fn read_folder(folder: &Path) -> Vec<Configuration> {
@@ -126,9 +145,8 @@ fn parse(text: &str) -> Result<Configuration, String> {
         match (word, blocks.last_mut()) {
             ("main", None) => result.main.push(rest.to_owned()),
             ("case", _) => blocks.push(Block { name: rest.to_owned(), ..Block::default() }),
-            ("row", Some(block)) => {
-                block.rows.push(rest.split('|').map(|cell| cell.trim().to_owned()).collect());
-            }
+            ("row", Some(block)) => block.rows.push(cells(rest)),
+            ("cross", Some(block)) => block.cross(&cells(rest)),
             (_, Some(block)) => block.lines.push(line.to_owned()),
             _ => return wrong("there is no case yet"),
         }
@@ -137,6 +155,10 @@ fn parse(text: &str) -> Result<Configuration, String> {
         block.expand(&mut result.cases)?;
     }
     Ok(result)
+}
+
+fn cells(text: &str) -> Vec<String> {
+    text.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
 fn split(line: &str) -> (&str, &str) {
@@ -153,6 +175,16 @@ struct Block {
 }
 
 impl Block {
+    /// Every row there is, with each of these behind it.
+    fn cross(&mut self, cells: &[String]) {
+        let rows = match std::mem::take(&mut self.rows) {
+            rows if rows.is_empty() => vec![Vec::new()],
+            rows => rows,
+        };
+        let with = |row: &Vec<String>, cell: &String| [&row[..], std::slice::from_ref(cell)].concat();
+        self.rows = rows.iter().flat_map(|row| cells.iter().map(move |cell| with(row, cell))).collect();
+    }
+
     fn expand(mut self, cases: &mut Vec<Case>) -> Result<(), String> {
         if self.rows.is_empty() {
             self.rows.push(Vec::new());
@@ -176,9 +208,10 @@ impl Block {
 impl Case {
     fn add(&mut self, word: &str, rest: &str) -> Result<(), String> {
         match word {
-            "set" => {
-                let (name, value) = rest.split_once('=').ok_or("set NAME = VALUE")?;
-                self.overrides.push((name.trim().to_owned(), value.trim().to_owned()));
+            "set" | "cleanup" => {
+                let (name, value) = rest.split_once('=').ok_or("NAME = VALUE")?;
+                let setting = (name.trim().to_owned(), value.trim().to_owned());
+                if word == "set" { self.overrides.push(setting) } else { self.cleanup.push(setting) }
             }
             "log" => {
                 self.log = match rest {
@@ -209,6 +242,9 @@ fn rows_make_cases() {
     assert_eq!(read.cases[0].overrides, [("p".to_owned(), "first, list".to_owned())]);
     assert_eq!(read.cases[1].overrides, [("p".to_owned(), String::new())]);
     assert_eq!(read.cases[1].steps, [Step { word: "C:".into(), rest: "EHLO two".into() }]);
+    let crossed = parse("case $1-$2\ncross a | b\ncross x | y\n").unwrap();
+    let names: Vec<&str> = crossed.cases.iter().map(|case| &*case.name).collect();
+    assert_eq!(names, ["a-x", "a-y", "b-x", "b-y"]);
     for bad in ["C: x", "case a\nfrobnicate", "case a\nset x", "case a\nlog some"] {
         assert!(parse(bad).is_err(), "{bad}");
     }

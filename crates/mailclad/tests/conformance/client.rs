@@ -81,6 +81,8 @@ impl Visit<'_> {
             "handshake" => self.handshake(&Hello::parse(rest)),
             "drop" => self.connection = None,
             "mail" => self.mail(),
+            "data" => self.data(rest),
+            "delivered" => self.delivered(rest.parse().unwrap()),
             "probe" => probe::run(self, rest),
             "s_client" => probe::s_client(self, rest),
             other => panic!("no such step: {other}"),
@@ -206,6 +208,41 @@ impl Visit<'_> {
         let received =
             received.enumerate().take_while(|(at, line)| *at == 0 || line.starts_with(['\t', ' ']));
         self.lines.extend(received.map(|(_, line)| format!("header: {line}")));
+    }
+
+    fn data(&mut self, text: &str) {
+        self.send(b"DATA\r\n");
+        let reply = self.open().reply();
+        if reply.first().is_none_or(|line| !line.starts_with("354")) {
+            self.lines.extend(reply.iter().map(|line| format!("S: {line}")));
+            return;
+        }
+        let mut bytes = unescape(&text.replace("CASE", &self.case.name));
+        bytes.extend(b"\r\n.\r\n");
+        self.send(&bytes);
+        self.read();
+    }
+
+    /// Messages of this case as they were delivered, in the order of their text.
+    fn delivered(&mut self, count: usize) {
+        let mut messages = self.subject.wait_for_mails(&format!("X-Case: {}\n", self.case.name), count);
+        for message in &mut messages {
+            let mut in_received = false;
+            let lines = message.lines().filter(|line| {
+                in_received = line.starts_with("Received:") || (in_received && line.starts_with(['\t', ' ']));
+                !in_received
+            });
+            let shown = lines.map(|line| match line.split_once(": <2") {
+                Some(("Message-Id" | "Resent-Message-Id", _)) => "Message-Id: MESSAGE-ID".to_owned(),
+                _ => line.to_owned(),
+            });
+            *message = shown.collect::<Vec<_>>().join("\n");
+        }
+        messages.sort();
+        for message in messages {
+            self.lines.push("message:".to_owned());
+            self.lines.extend(message.lines().map(|line| format!("> {line}")));
+        }
     }
 
     /// Says good-bye as well-behaved clients do.

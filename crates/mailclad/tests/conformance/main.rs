@@ -24,3 +24,9 @@ mod support;
 fn server_tls() {
     suite::run("server_tls", 150);
 }
+
+/// Who may send what, and what becomes of addresses and headers.
+#[test]
+fn access() {
+    suite::run("access", 250);
+}

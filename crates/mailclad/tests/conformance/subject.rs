@@ -130,6 +130,18 @@ impl Subject {
         own.map(str::to_owned).collect()
     }
 
+    /// Waits for so many messages that contain `part` in the mailbox of everybody; fewer when patience ended first.
+    pub(crate) fn wait_for_mails(&self, part: &str, count: usize) -> Vec<String> {
+        let folder = self.root.join("mail/box/new");
+        let look = || {
+            let paths = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            let texts = paths
+                .filter_map(|path| Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned()));
+            texts.filter(|text| text.contains(part)).collect::<Vec<String>>()
+        };
+        patiently(|| Some(look()).filter(|found| found.len() >= count)).unwrap_or_else(look)
+    }
+
     /// Waits for a message that contains `part` in the mailbox of everybody.
     pub(crate) fn wait_for_mail(&self, part: &str) -> String {
         let folder = self.root.join("mail/box/new");
@@ -244,6 +256,14 @@ fn master_cf(files: &Path, root: &Path, configuration: &Configuration, ports: &[
         let _ = writeln!(text, "127.0.0.1:{port} inet n - n - - smtpd\n  -o syslog_name={}", tag(case));
         for (name, value) in &case.overrides {
             let _ = writeln!(text, "  -o {{ {name} = {} }}", put(value, files, root));
+        }
+        if !case.cleanup.is_empty() {
+            let name = format!("cleanup-{port}");
+            let _ = writeln!(text, "  -o cleanup_service_name={name}");
+            let _ = writeln!(text, "{name} unix n - n - 0 cleanup\n  -o syslog_name={}", tag(case));
+            for (name, value) in &case.cleanup {
+                let _ = writeln!(text, "  -o {{ {name} = {} }}", put(value, files, root));
+            }
         }
     }
     let _ = writeln!(text, "127.0.0.1:{} inet n - n - - smtpd", ports[configuration.cases.len()]);

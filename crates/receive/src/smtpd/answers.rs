@@ -1,16 +1,19 @@
 //! What a session asks, answered: access control, limits, room, and the message's way into the queue.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use access::{Asked, Decision, Effect, Note};
 use link::message::FlushWhat;
 use link::{Reply as LinkReply, Request};
+use mail::client::Forwarded;
 use mail::{Detail, Envelope, Origin, QueueId, Reply};
 use route::Context;
 use smtp::server::{
-    Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Pending, Question, RcptTo, Session, Step,
-    Verdict, reply,
+    Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Options, Pending, Question, RcptTo, Session,
+    Step, Verdict, reply,
 };
 
 use super::connection::Connection;
@@ -86,7 +89,32 @@ impl Driver<'_> {
         format!("{:x}.{:x}.{:x}.0", std::process::id(), since.as_secs(), session)
     }
 
+    /// XCLIENT: everything that goes by the client begins anew; rates are still those of the host that speaks for it, which is
+    /// trusted and has none.
+    async fn become_another(&mut self, question: &mut Pending<Connect>) -> Option<Reply> {
+        let client = question.session().client().clone();
+        self.name = client.name_address();
+        // Nobody's tables and networks hold this one.
+        self.address = client.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.limited = false;
+        self.mail = None;
+        if let Some(milters) = self.milters.take() {
+            milters.quit().await;
+        }
+        let (options, refusal) = self.options_of(&client).await;
+        // Who may speak for others was decided when it connected.
+        let Options { xclient, xforward, .. } = *question.session().options();
+        let options = Options { xclient, xforward, ..(*options).clone() };
+        question.replace_options(Arc::new(options));
+        refusal
+    }
+
     async fn connect(&mut self, mut question: Pending<Connect>, connection: &mut Connection) -> Step {
+        if question.about.again
+            && let Some(refusal) = self.become_another(&mut question).await
+        {
+            return question.give_up(refusal);
+        }
         let limits = &self.service.limits;
         let (sessions, rate) = self.counts;
         for (count, limit, what) in
@@ -202,7 +230,8 @@ impl Driver<'_> {
             }
             None => String::new(),
         };
-        maillog::info!(self.log, "{id}: client={}{sasl}", self.name);
+        let forwarded = client.forwarded.as_deref().map(told_of).unwrap_or_default();
+        maillog::info!(self.log, "{id}: client={}{sasl}{forwarded}", self.name);
         if let Some(milters) = &mut self.milters {
             milters.name_message(&id);
         }
@@ -261,12 +290,7 @@ impl Driver<'_> {
             context,
             first_lines,
             overrides: self.service.overrides.clone(),
-            about: About {
-                origin: client.name_address(),
-                recipient: envelope.recipients.last().map(|recipient| recipient.address.to_string()),
-                protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
-                helo: client.helo.clone(),
-            },
+            about: about(client, envelope),
             discard: mail.effects.contains(&Effect::Discard),
         };
         let intake = Intake::begin(cleanup.clone(), self.receive.queue.clone(), beginning).await;
@@ -357,6 +381,35 @@ pub(super) fn prepended(effects: &[Effect]) -> String {
         _ => None,
     });
     headers.collect()
+}
+
+/// What header and body checks say of where a message comes from: from before a filter, when that one says so.
+fn about(client: &mail::ClientFacts, envelope: &Envelope) -> About {
+    let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());
+    match &client.forwarded {
+        Some(forwarded) => About {
+            origin: forwarded.name_address(),
+            recipient,
+            protocol: forwarded.protocol.clone(),
+            helo: forwarded.helo.clone(),
+        },
+        None => About {
+            origin: client.name_address(),
+            recipient,
+            protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
+            helo: client.helo.clone(),
+        },
+    }
+}
+
+/// `, orig_queue_id=ID, orig_client=NAME[ADDR]`, as far as a filter has said it.
+pub(super) fn told_of(forwarded: &Forwarded) -> String {
+    let ident = forwarded.ident.as_ref().map(|ident| format!(", orig_queue_id={ident}")).unwrap_or_default();
+    let client = match forwarded {
+        Forwarded { name: None, address: None, port: None, .. } => String::new(),
+        _ => format!(", orig_client={}", forwarded.name_address()),
+    };
+    ident + &client
 }
 
 fn verdict(refusal: Option<Reply>) -> Verdict {

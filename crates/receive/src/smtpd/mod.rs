@@ -25,7 +25,7 @@ use crate::cleanup::Intake;
 use crate::milter::Filtering;
 use crate::postscreen::endpoint;
 use crate::serve::{Receive, drained};
-use crate::service::Service;
+use crate::service::{Service, Trusted};
 use connection::{Connection, NoInput};
 use proxy_filter::ProxyFilter;
 
@@ -101,6 +101,7 @@ struct Driver<'a> {
     receive: &'a Receive,
     service: &'a Arc<Service>,
     log: Log,
+    /// Of the client, or of whom XCLIENT speaks.
     address: IpAddr,
     /// `NAME[ADDR]`.
     name: String,
@@ -138,26 +139,10 @@ struct InHand {
 impl Driver<'_> {
     /// The whole session; gives `NAME[ADDR]` and the command counts.
     async fn run(mut self, stream: TcpStream, mut client: ClientFacts) -> (String, String) {
-        let mut options = self.service.options_for(&client.name, self.address).await;
-        let mut refusal = None;
-        match self.service.discards_for(self.address).await {
-            Ok(None) => {}
-            Ok(Some(discard)) => options = Arc::new(Options { discard, ..(*options).clone() }),
-            Err(why) => {
-                maillog::warning!(self.log, "{why}");
-                refusal = Some(reply::local_data_error(&self.service.hostname));
-            }
-        }
-        if let Some(sasl) = &self.service.sasl {
-            match sasl.offer(&client.name, self.address).await {
-                Ok(auth) => options = Arc::new(Options { auth: Some(auth), ..(*options).clone() }),
-                Err(why) => {
-                    // Who came to log in would take a session without AUTH for a refusal for good.
-                    maillog::warning!(self.log, "{why}");
-                    maillog::warning!(self.log, "no SASL authentication mechanisms");
-                    refusal = Some(reply::local_data_error(&self.service.hostname));
-                }
-            }
+        let (mut options, mut refusal) = self.options_of(&client).await;
+        if let Some(trusted) = self.service.trusted(&client.name, self.address).await {
+            let Trusted { xclient, xforward } = trusted;
+            options = Arc::new(Options { xclient, xforward, ..(*options).clone() });
         }
         let mut connection = match self.service.wrapper {
             false => Connection::Plain(stream),
@@ -186,6 +171,32 @@ impl Driver<'_> {
             maillog::info!(self.log, "{}: {what} from {}", self.id(), self.name);
         }
         (self.name, end.tally.to_string())
+    }
+
+    /// The settings for a client, and a refusal where they can not be known.
+    async fn options_of(&self, client: &ClientFacts) -> (Arc<Options>, Option<Reply>) {
+        let mut options = self.service.options_for(&client.name, self.address).await;
+        let mut refusal = None;
+        match self.service.discards_for(self.address).await {
+            Ok(None) => {}
+            Ok(Some(discard)) => options = Arc::new(Options { discard, ..(*options).clone() }),
+            Err(why) => {
+                maillog::warning!(self.log, "{why}");
+                refusal = Some(reply::local_data_error(&self.service.hostname));
+            }
+        }
+        if let Some(sasl) = &self.service.sasl {
+            match sasl.offer(&client.name, self.address).await {
+                Ok(auth) => options = Arc::new(Options { auth: Some(auth), ..(*options).clone() }),
+                Err(why) => {
+                    // Who came to log in would take a session without AUTH for a refusal for good.
+                    maillog::warning!(self.log, "{why}");
+                    maillog::warning!(self.log, "no SASL authentication mechanisms");
+                    refusal = Some(reply::local_data_error(&self.service.hostname));
+                }
+            }
+        }
+        (options, refusal)
     }
 
     async fn converse(&mut self, mut step: Step, connection: &mut Connection) -> End {

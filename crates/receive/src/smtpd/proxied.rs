@@ -30,7 +30,8 @@ impl Driver<'_> {
             self.log_decision("RCPT", &Asked::of(client), &decision);
             let mail = self.mail.get_or_insert_default();
             if !std::mem::replace(&mut mail.is_told, true) {
-                maillog::info!(self.log, "NOQUEUE: client={}", self.name);
+                let forwarded = client.forwarded.as_deref().map(super::answers::told_of).unwrap_or_default();
+                maillog::info!(self.log, "NOQUEUE: client={}{forwarded}", self.name);
             }
             match ProxyFilter::open(settings, client, is_local, &mail.mail_line).await {
                 Ok(proxy) => mail.proxy = Some(Box::new(proxy)),

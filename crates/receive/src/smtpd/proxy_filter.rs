@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use access::{Endpoint, Wire};
 use config::{Settings, params};
+use mail::client::Forwarded;
 use mail::{ClientFacts, Detail, Reply, Status};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::time::timeout;
@@ -229,23 +230,37 @@ fn xforward(offer: &str, client: &ClientFacts, is_local: bool) -> Vec<String> {
         word.eq_ignore_ascii_case("XFORWARD").then_some(names)
     });
     let offered: Vec<String> = offered.unwrap_or_default().split(' ').map(str::to_ascii_uppercase).collect();
-    let known = |text: &str| match text {
-        "unknown" | "" => "[UNAVAILABLE]".to_owned(),
-        text => xtext(text),
+    let known = |text: Option<&str>| match text {
+        None | Some("unknown" | "") => "[UNAVAILABLE]".to_owned(),
+        Some(text) => xtext(text),
     };
-    let address = match client.address {
+    // What another filter said of the client behind it is passed on.
+    let facts = match &client.forwarded {
+        Some(forwarded) => (**forwarded).clone(),
+        None => Forwarded {
+            name: Some(client.name.clone()),
+            address: client.address,
+            port: Some(client.port),
+            helo: client.helo.clone(),
+            protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
+            ident: None,
+            local: Some(is_local),
+        },
+    };
+    let address = match facts.address {
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => format!("IPV6:{address}"),
         None => "[UNAVAILABLE]".to_owned(),
     };
+    let source = if facts.local.unwrap_or(is_local) { "LOCAL" } else { "REMOTE" };
     let attributes = [
-        ("NAME", known(&client.name)),
+        ("NAME", known(facts.name.as_deref())),
         ("ADDR", address),
-        ("PORT", client.port.to_string()),
-        ("HELO", known(client.helo.as_deref().unwrap_or_default())),
-        ("IDENT", "[UNAVAILABLE]".to_owned()),
-        ("PROTO", if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
-        ("SOURCE", if is_local { "LOCAL" } else { "REMOTE" }.to_owned()),
+        ("PORT", facts.port.map_or("[UNAVAILABLE]".to_owned(), |port| port.to_string())),
+        ("HELO", known(facts.helo.as_deref())),
+        ("IDENT", known(facts.ident.as_deref())),
+        ("PROTO", known(facts.protocol.as_deref())),
+        ("SOURCE", source.to_owned()),
     ];
     let mut lines: Vec<String> = Vec::new();
     for (name, value) in attributes.iter().filter(|(name, _)| offered.iter().any(|offered| offered == name)) {

@@ -151,6 +151,7 @@ mod tests {
                 ret: Some(Return::Full),
                 envid: Some("id=1".into()),
                 require_tls: true,
+                verp: None,
                 purpose: mail::Purpose::Delivery,
             },
             size: Some(99),

@@ -40,6 +40,7 @@ pub mod reply;
 mod session;
 mod starttls;
 mod tally;
+mod xclient;
 
 pub use ::mail::Reply;
 

@@ -1,5 +1,7 @@
 //! What a session can not know by itself, as values that wait for a verdict.
 
+use std::sync::Arc;
+
 use ::mail::{Address, ClientFacts, Recipient, Reply};
 use bytes::BytesMut;
 
@@ -7,6 +9,7 @@ use super::Step;
 use super::auth::AuthEvent;
 use super::content::EndOfData;
 use super::mail::Transaction;
+use super::options::Options;
 use super::session::Session;
 use super::tally::{End, Reason};
 
@@ -47,7 +50,10 @@ pub struct Pending<A> {
 
 /// See [`Question::Connect`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connect;
+pub struct Connect {
+    /// XCLIENT has made another client of this one; `pending.session().client()` has its facts.
+    pub again: bool,
+}
 
 /// See [`Question::Helo`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +143,11 @@ impl<A> Pending<A> {
     /// The client's facts, which the outside may complete (names, for instance) while a question is open.
     pub fn client_mut(&mut self) -> &mut ClientFacts {
         &mut self.session.client
+    }
+
+    /// Goes on with other settings: after XCLIENT, those for the new client.
+    pub fn replace_options(&mut self, options: Arc<Options>) {
+        self.session.options = options;
     }
 
     /// The input buffer, so that a driver can see what came while it was thinking.

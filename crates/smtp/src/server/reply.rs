@@ -96,6 +96,14 @@ replies! {
     SYNTAX_STARTTLS = detailed(501, 5, 4, "Syntax: STARTTLS");
     /// AUTH without or with too many arguments.
     SYNTAX_AUTH = detailed(501, 5, 4, "Syntax: AUTH mechanism");
+    /// XCLIENT.
+    SYNTAX_XCLIENT = detailed(501, 5, 4, "Syntax: XCLIENT attribute=value...");
+    /// XFORWARD.
+    SYNTAX_XFORWARD = detailed(501, 5, 4, "Syntax: XFORWARD attribute=value...");
+    /// Either of the two.
+    ATTRIBUTE_EXPECTED = detailed(501, 5, 4, "Error: attribute=value expected");
+    /// Either of the two.
+    ATTRIBUTE_TOO_LONG = detailed(501, 5, 4, "Error: attribute value too long");
     /// ETRN without or with too many arguments.
     SYNTAX_ETRN = bare(500, "Syntax: ETRN domain");
     /// ETRN with something that is no domain.

@@ -71,7 +71,7 @@ impl Session {
             access_denied: false,
             pipelining_reported: false,
         };
-        session.ask(Connect, Question::Connect)
+        session.ask(Connect { again: false }, Question::Connect)
     }
 
     /// What is known of the client, HELO, TLS and authentication included.
@@ -254,7 +254,8 @@ impl Session {
         match verb {
             Verb::Helo => self.helo(words, false),
             Verb::Ehlo => self.helo(words, true),
-            Verb::Xclient | Verb::Xforward => self.say(reply::NOT_AUTHORIZED, Effect::Failed),
+            Verb::Xclient => self.xclient(words),
+            Verb::Xforward => self.xforward(words),
             Verb::StartTls => self.starttls(words),
             Verb::Auth => self.auth(words),
             Verb::Mail => self.mail(words),
@@ -292,6 +293,7 @@ impl Session {
     /// The transaction and the content that belongs to it go, whatever state they were in.
     pub(super) fn reset_transaction(&mut self) {
         self.transaction = None;
+        self.client.forwarded = None;
         self.chunking = Chunking::Idle;
         self.content_bytes = 0;
     }

@@ -53,7 +53,7 @@ impl Session {
     /// counters stay, and so does ESMTP, because Postfix accepts MAIL without another EHLO.
     fn forget_plaintext(self) -> Session {
         Session {
-            client: ClientFacts { helo: None, sasl: None, tls: None, ..self.client },
+            client: ClientFacts { helo: None, sasl: None, tls: None, forwarded: None, ..self.client },
             input: BytesMut::new(),
             transaction: None,
             chunking: Chunking::Idle,
