@@ -58,7 +58,10 @@ fn a_template_file_with_a_mistake_is_not_used_and_the_log_says_why() {
     let site = site("bounce_template_file = DIR/bounce.cf");
     site.write("bounce.cf", "failure_template = <<EOF\nNo header\n\ntext\nEOF\n");
     let site = site.start();
-    site.wait_for_log(&["warning: bounce_template_file: ", "bounce.cf, line 1: failure_template: \"No header\" is no header"]);
+    site.wait_for_log(&[
+        "warning: bounce_template_file: ",
+        "bounce.cf, line 1: failure_template: \"No header\" is no header",
+    ]);
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
     client.send("user@site.test", &["gone@bad.test"], "Subject: x\n\nbody\n");
@@ -80,7 +83,8 @@ fn with_verp_each_recipient_has_its_sender_and_its_bounce() {
     let notices = both.unwrap_or_else(|| panic!("{}", site.log()));
     for name in ["one", "two"] {
         let to = format!("\nTo: user+{name}=bad.test@site.test\n");
-        let notice = notices.iter().find(|notice| notice.contains(&to)).unwrap_or_else(|| panic!("{notices:?}"));
+        let notice =
+            notices.iter().find(|notice| notice.contains(&to)).unwrap_or_else(|| panic!("{notices:?}"));
         assert_eq!(notice.matches("\nFinal-Recipient: ").count(), 1);
         assert!(notice.contains(&format!("\nFinal-Recipient: rfc822; {name}@bad.test\n")), "{notice}");
     }

@@ -7,6 +7,7 @@
 //!   `template.rs`: its words, ours or the administrator's.
 //! - `agents.rs`: error, retry and discard.
 //! - `inquiry.rs`, `stopped.rs`: what commands ask, of a running and of a stopped system.
+//! - `postfix/`: Postfix's queue files, for the way from there and back.
 //! - `limits.rs`: the parameters of qmgr(8), read once.
 //! - `permission.rs`: who may look at the queue and flush it.
 //! - `role.rs`: the one task that owns all of it, fed by events. `commands.rs`: what postqueue and postsuper ask.
@@ -20,6 +21,7 @@ mod inquiry;
 mod limits;
 mod notice;
 mod permission;
+pub mod postfix;
 mod role;
 mod schedule;
 mod stopped;

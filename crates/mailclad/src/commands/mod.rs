@@ -3,6 +3,7 @@
 
 mod audit;
 mod check;
+mod exchange;
 mod getopt;
 mod postalias;
 mod postcat;
@@ -78,6 +79,12 @@ pub static COMMANDS: &[Command] = &[
         about: "list, group and change the queue by sender, recipient, reason, age",
         run: queue::run,
     },
+    Command {
+        name: "import-queue",
+        about: "take over the queue of a stopped Postfix",
+        run: exchange::import,
+    },
+    Command { name: "export-queue", about: "give the queue back to Postfix", run: exchange::export },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
@@ -107,7 +114,7 @@ pub fn mailclad(args: &[OsString]) -> ExitCode {
         "" | "--help" | "help" => {
             println!("usage: mailclad COMMAND [ARGUMENT ...]\n");
             for command in COMMANDS {
-                println!("  {:<11} {}", command.name, command.about);
+                println!("  {:<12} {}", command.name, command.about);
             }
             ExitCode::SUCCESS
         }
