@@ -76,8 +76,8 @@ impl Attempt<'_> {
             }
             let is_last = index + 1 == next_hops.len();
             let is_final = self.try_next_hop(text, is_last).await;
-            self.soften(text, index > 0);
-            if is_final {
+            if is_last || is_final {
+                self.soften(text, index > 0);
                 return;
             }
         }

@@ -22,7 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a connection is good for. A delivery that differs in any of it gets a connection of its own.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub(crate) struct ReuseKey {
     pub(crate) peer: Peer,
     /// The whole decision about TLS; deliveries under another plan know nothing of what this one proved.
     pub(crate) plan: Plan,
@@ -62,7 +62,7 @@ pub(crate) struct Connections {
 
 #[derive(Default)]
 struct State {
-    kept: HashMap<Key, Vec<Kept>>,
+    kept: HashMap<ReuseKey, Vec<Kept>>,
     count: usize,
     /// A task waits for the end of the connections' time.
     is_swept: bool,
@@ -81,7 +81,7 @@ impl Connections {
     }
 
     /// The connection that was used last, of those that fit.
-    pub(crate) fn take(&self, key: &Key, now: Instant) -> Option<Box<Idle>> {
+    pub(crate) fn take(&self, key: &ReuseKey, now: Instant) -> Option<Box<Idle>> {
         let mut state = self.lock();
         let state = &mut *state;
         let fitting = state.kept.get_mut(key)?;
@@ -95,7 +95,7 @@ impl Connections {
     }
 
     /// Keeps a connection, or lets it go when it is too old or was used too often.
-    pub(crate) fn keep(self: &Arc<Self>, key: Key, idle: Box<Idle>, now: Instant) {
+    pub(crate) fn keep(self: &Arc<Self>, key: ReuseKey, idle: Box<Idle>, now: Instant) {
         let left = self.limits.age.saturating_sub(now.saturating_duration_since(idle.since));
         let worn = self.limits.reuses > 0 && idle.uses > self.limits.reuses;
         let mut state = self.lock();
@@ -246,9 +246,9 @@ mod tests {
         decide(&wish, &facts, Needs::default()).unwrap()
     }
 
-    fn key(level: ClientLevel, domain: &str) -> Key {
+    fn key(level: ClientLevel, domain: &str) -> ReuseKey {
         let plan = plan(level, domain);
-        Key { peer: peer(), plan, credentials: None, smtputf8: false, require_tls: false }
+        ReuseKey { peer: peer(), plan, credentials: None, smtputf8: false, require_tls: false }
     }
 
     const LIMITS: Limits = Limits { idle: Duration::from_secs(2), age: Duration::from_secs(300), reuses: 0 };
@@ -270,10 +270,10 @@ mod tests {
         for other in [
             key(ClientLevel::Encrypt, "a.test"),
             key(ClientLevel::Secure, "a.test"),
-            Key { credentials, ..mine.clone() },
-            Key { smtputf8: true, ..mine.clone() },
-            Key { require_tls: true, ..mine.clone() },
-            Key { peer: Peer { port: Some(26), ..peer() }, ..mine.clone() },
+            ReuseKey { credentials, ..mine.clone() },
+            ReuseKey { smtputf8: true, ..mine.clone() },
+            ReuseKey { require_tls: true, ..mine.clone() },
+            ReuseKey { peer: Peer { port: Some(26), ..peer() }, ..mine.clone() },
         ] {
             assert!(connections.take(&other, now).is_none());
         }

@@ -21,9 +21,16 @@ pub(crate) enum Content {
 /// Bytes of content read from a file at a time.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
+/// Is a server without 8BITMIME one that we may convert the message for?
+pub(crate) fn may_become_seven_bit(service: &Service, message: &Message) -> bool {
+    service.converts
+        && !message.envelope.purpose.is_probe()
+        && message.envelope.body != BodyType::SevenBit
+}
+
 /// Is this an 8-bit message that we may convert? What was declared counts, or else what its header says.
 pub(crate) async fn must_become_seven_bit(service: &Service, message: &Message, content: &Content) -> bool {
-    if !service.converts || message.envelope.purpose.is_probe() {
+    if !may_become_seven_bit(service, message) {
         return false;
     }
     if message.envelope.body == BodyType::EightBitMime {

@@ -1,27 +1,29 @@
 //! Between EHLO and mail: the policy decides about TLS, the handshake proves something or fails, and credentials are shown.
 
 use config::params::smtp_tls_note_starttls_offer;
+use std::time::Instant;
+
 use mail::{Outcome, Status, TlsFacts};
-use smtp::client::{self, Next, Peer, Stage, Step};
+use smtp::client::{self, Next, Peer, ServerReply, Stage, Step};
 use tls::policy::{Offer, Unmet, Way};
 
-use crate::sasl::Exchange;
+use crate::sasl::{self, Credentials, NoMechanism, Sasl};
 use crate::session::{Driver, Job, Proof};
 
 impl Driver<'_> {
     /// The server said what it offers: the policy decides.
-    pub(crate) fn greeted(&mut self, greeted: client::Greeted) -> Step {
+    pub(crate) async fn greeted(&mut self, greeted: client::Greeted) -> Step {
         if let Some(proof) = self.proof.take() {
-            return self.proceed(greeted, proof);
+            return self.proceed(greeted, proof).await;
         }
         if greeted.tls().is_some() {
-            // A handshake whose facts did not satisfy the wish left no proof.
+            // A handshake whose facts did not satisfy the wish leaves no proof, and ended the session before.
             let outcome = self.unmet(Unmet::NotVerified);
             return greeted.refuse(outcome);
         }
         if let Some(refusal) = greeted.starttls_refusal() {
             return match self.job.plan.admit_plaintext() {
-                Ok(admitted) => self.proceed(greeted, Proof(admitted)),
+                Ok(admitted) => self.proceed(greeted, Proof(admitted)).await,
                 Err(_) => {
                     let text = format!(
                         "TLS is required, but host {} refused to start TLS: {}",
@@ -29,7 +31,11 @@ impl Driver<'_> {
                         refusal.text.replace('\n', " ")
                     );
                     self.tls_field = self.job.plan.violated();
-                    let outcome = Outcome::deferred(refusal.status, self.job.peer.relay(), text);
+                    let relay = self.job.peer.relay();
+                    let outcome = match refusal.status.class {
+                        5 => Outcome::bounced(refusal.status, relay, text),
+                        _ => Outcome::deferred(refusal.status, relay, text),
+                    };
                     greeted.refuse(outcome)
                 }
             };
@@ -46,7 +52,7 @@ impl Driver<'_> {
             Ok(Way::Plaintext) => {
                 self.note_offer(offer);
                 match self.job.plan.admit_plaintext() {
-                    Ok(admitted) => self.proceed(greeted, Proof(admitted)),
+                    Ok(admitted) => self.proceed(greeted, Proof(admitted)).await,
                     Err(unmet) => {
                         let outcome = self.unmet(unmet);
                         greeted.refuse(outcome)
@@ -60,33 +66,24 @@ impl Driver<'_> {
         }
     }
 
-    /// The connection is good enough: authenticate where there are credentials, then send.
-    fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
+    /// The connection is good enough: authenticate where there are credentials and the server wants some, then send.
+    async fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
         self.tls_field = proof.0.feature().to_owned();
-        if let Some(refusal) = greeted.auth_refusal() {
-            let text = format!(
-                "SASL authentication failed; server {} said: {}",
-                self.job.peer,
-                refusal.text.replace('\n', " ")
-            );
-            return greeted.refuse(self.not_authenticated(text));
+        if let Some(reply) = greeted.auth_refusal().cloned() {
+            return greeted.refuse(self.login_refused(&reply));
         }
-        if !greeted.is_authenticated()
-            && let Some(credentials) = self.job.credentials.clone()
-        {
-            let chosen =
-                Exchange::choose(self.job.service, credentials, &greeted.features().auth, greeted.tls());
-            let Some(exchange) = chosen else {
+        if greeted.is_authenticated() {
+            if self.exchange.as_ref().is_some_and(|exchange| !exchange.is_proved()) {
                 let text = format!(
-                    "SASL authentication failed; cannot authenticate to server {}: no mechanism available",
+                    "SASL authentication failed; server {} did not prove that it knows the password",
                     self.job.peer
                 );
                 return greeted.refuse(self.not_authenticated(text));
-            };
-            let (mechanism, initial) = exchange.begin();
-            self.exchange = Some(exchange);
-            self.proof = Some(proof);
-            return greeted.authenticate(mechanism, initial.as_deref());
+            }
+        } else if let Some(credentials) = self.job.credentials.clone()
+            && !greeted.features().auth.is_empty()
+        {
+            return self.log_in(greeted, proof, credentials).await;
         }
         match greeted.proceed(&proof) {
             Ok(ready) => Step { send: Vec::new(), notices: Vec::new(), next: Next::Ready(ready) },
@@ -103,7 +100,66 @@ impl Driver<'_> {
         }
     }
 
+    /// Begins an AUTH exchange, unless the same one was refused before.
+    async fn log_in(&mut self, greeted: client::Greeted, proof: Proof, credentials: Credentials) -> Step {
+        let Job { service, log, peer, .. } = &self.job;
+        let failures = service.sasl.as_ref().and_then(|sasl| sasl.failures.as_ref());
+        if let Some(reply) =
+            failures.and_then(|failures| failures.find(&peer.host, &credentials, Instant::now()))
+        {
+            let text =
+                format!("SASL [CACHED] authentication failed; server {peer} said: {}", reply.one_line());
+            return greeted.refuse(self.refused(&reply, text));
+        }
+        let offered = greeted.features().auth.clone();
+        match sasl::choose(service, credentials, &offered, greeted.tls()).await {
+            Ok(mut exchange) => {
+                let (mechanism, initial) = exchange.first();
+                self.exchange = Some(exchange);
+                self.proof = Some(proof);
+                greeted.authenticate(mechanism, initial.as_deref())
+            }
+            Err(NoMechanism::Filtered) => {
+                let list = offered.join(" ");
+                maillog::warning!(log, "{} offered no supported AUTH mechanisms: '{list}'", peer.relay());
+                let text = format!(
+                    "SASL authentication failed: server {peer} offered no compatible authentication mechanisms \
+                     for this type of connection security"
+                );
+                greeted.refuse(self.not_authenticated(text))
+            }
+            Err(NoMechanism::Unworthy) => {
+                maillog::warning!(log, "SASL authentication failure: No worthy mechs found");
+                let text = format!(
+                    "SASL authentication failed; cannot authenticate to server {peer}: no mechanism available"
+                );
+                greeted.refuse(self.not_authenticated(text))
+            }
+        }
+    }
+
+    /// The server does not take the credentials.
+    fn login_refused(&mut self, reply: &ServerReply) -> Outcome {
+        let Job { service, peer, .. } = &self.job;
+        if let (Some(Sasl { failures: Some(failures), .. }), Some(exchange), 535) =
+            (&service.sasl, &self.exchange, reply.code)
+        {
+            failures.remember(&peer.host, exchange.credentials.clone(), reply.clone(), Instant::now());
+        }
+        let text = format!("SASL authentication failed; server {peer} said: {}", reply.one_line());
+        self.refused(reply, text)
+    }
+
     /// smtp_sasl_auth_soft_bounce: a wrong password here is no reason to return other people's mail.
+    fn refused(&self, reply: &ServerReply, text: String) -> Outcome {
+        let relay = self.job.peer.relay();
+        let soft = self.job.service.sasl.as_ref().is_none_or(|sasl| sasl.soft);
+        match reply.class() {
+            5 if !soft => Outcome::bounced(reply.status, relay, text),
+            _ => Outcome::deferred(reply.status, relay, text),
+        }
+    }
+
     fn not_authenticated(&self, text: String) -> Outcome {
         Outcome::deferred(Status::new(4, 7, 0), self.job.peer.relay(), text)
     }

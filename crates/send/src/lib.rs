@@ -4,6 +4,7 @@
 //! - `next_hop.rs`: what a next hop means. `servers.rs`: the addresses to try, in order (RFC 5321 section 5).
 //! - `attempt.rs`: one delivery over as many of them as it takes. `visit.rs`: one server. `connections.rs`: those kept for the next delivery.
 //! - `session.rs`: one connection. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
+//! - `pix.rs`: firewalls that break SMTP.
 //! - `wish.rs`: what is asked of TLS for a destination. `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
 //!
 //! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
@@ -14,6 +15,7 @@ mod connections;
 mod content;
 mod greeted;
 mod next_hop;
+mod pix;
 mod role;
 mod sasl;
 mod servers;

@@ -1,9 +1,10 @@
 //! The servers to try for a next hop, in order: mail exchangers by preference, their addresses, or the host's own (RFC 5321
 //! section 5, RFC 7505; smtp(8)).
 
+use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-use dns::{Failure, Mx};
+use dns::{Answer, Failure, HostLookup, Mx};
 use mail::{Outcome, Status};
 
 use crate::next_hop::NextHop;
@@ -12,7 +13,7 @@ use crate::service::{DnsSupport, Service};
 /// One address to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// The name it was found under.
+    /// The name it was found under; what an alias leads to with smtp_cname_overrides_servername.
     pub(crate) host: String,
     pub(crate) address: SocketAddr,
     /// It is among the most preferred mail exchangers.
@@ -47,6 +48,25 @@ impl From<Outcome> for NoServer {
     }
 }
 
+/// How the order of servers is chosen (postconf(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// smtp_mx_address_limit
+    pub(crate) address_limit: usize,
+    /// smtp_randomize_addresses
+    pub(crate) randomizes: bool,
+    /// smtp_balance_inet_protocols
+    pub(crate) balances: bool,
+    /// smtp_address_preference, when it names one: true for IPv6.
+    pub(crate) prefers_v6: Option<bool>,
+    /// ignore_mx_lookup_error
+    pub(crate) ignores_mx_failure: bool,
+    /// smtp_defer_if_no_mx_address_found
+    pub(crate) waits_for_mx_address: bool,
+    /// smtp_cname_overrides_servername
+    pub(crate) names_alias_target: bool,
+}
+
 /// Finds the servers.
 pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found, NoServer> {
     let NextHop::Host { name, literal, port } = next_hop else {
@@ -60,100 +80,191 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found,
         && !service.is_lmtp()
         && service.dns_support != DnsSupport::Disabled
         && dns::address_literal(name).is_none();
-    let (exchangers, found_by) = match uses_mx {
-        true => exchangers(service, name).await?,
-        false => (vec![Mx { preference: 0, host: name.clone() }], tls::policy::Mx::None),
-    };
-    let best = exchangers.iter().map(|mx| mx.preference).min().unwrap_or(0);
-    let own_preference = match uses_mx {
-        true => own_preference(service, &exchangers, port).await,
-        false => None,
-    };
-    let mut servers = Vec::new();
-    let mut last_failure = None;
-    for mx in &exchangers {
-        // RFC 5321 section 5.1: a relay drops itself and whoever is not preferred to it.
-        if own_preference.is_some_and(|own| mx.preference >= own) {
-            continue;
+    match uses_mx {
+        true => of_domain(service, name, port).await,
+        false => {
+            let servers = of_host(service, name, port, tls::policy::Mx::None).await?;
+            Ok(Found { servers, is_mx: false })
         }
-        let dnssec = service.dns_support == DnsSupport::Dnssec;
-        match service.resolver.addresses(&mx.host, service.family, service.host_lookup, dnssec).await {
-            Ok(answer) => servers.extend(answer.records.iter().map(|address| Server {
-                host: mx.host.trim_end_matches('.').to_owned(),
-                address: SocketAddr::new(*address, port),
-                best: mx.preference == best,
-                mx: found_by.clone(),
-                secure: answer.secure,
-                name: answer.name.clone(),
-            })),
+    }
+}
+
+/// The mail exchangers of a domain; its own addresses where it has none.
+async fn of_domain(service: &Service, domain: &str, port: u16) -> Result<Found, NoServer> {
+    let choice = &service.choice;
+    let answer = match service.resolver.mx(domain, service.dns_support == DnsSupport::Dnssec).await {
+        Ok(answer) => answer,
+        // RFC 5321 section 5.1: the domain is its own exchanger. That there is no other must be vouched for as well.
+        Err(failure) if failure.is_absence() || choice.ignores_mx_failure => {
+            let found_by = match failure.is_secure() {
+                true => tls::policy::Mx::None,
+                false => tls::policy::Mx::Found { secure: false, name: domain.to_owned() },
+            };
+            let servers = of_host(service, domain, port, found_by).await?;
+            return Ok(Found { servers, is_mx: false });
+        }
+        Err(failure) => return Err(lookup_failed(service, domain, "MX", &failure).into()),
+    };
+    if answer.records.iter().any(Mx::is_null) {
+        let text = format!("Domain {domain} does not accept mail (nullMX)");
+        return Err(Outcome::bounced(Status::new(5, 1, 0), "none", text).into());
+    }
+    let best = answer.records.iter().map(|mx| mx.preference).min().unwrap_or(0);
+    let found_by = tls::policy::Mx::Found { secure: answer.secure, name: answer.name };
+    let mut found = Vec::new();
+    let mut last_failure = None;
+    for mx in &answer.records {
+        match addresses(service, &mx.host).await {
+            Ok(of_host) => found.extend(
+                servers_of(service, &mx.host, &of_host, port, &found_by)
+                    .map(|server| (mx.preference, server)),
+            ),
             Err(failure) => last_failure = Some((mx.host.clone(), failure)),
         }
     }
-    servers.truncate(service.address_limit);
-    if !servers.is_empty() {
-        return Ok(Found { servers, is_mx: own_preference.is_some() });
+    if let (true, Some((host, failure))) = (found.is_empty(), last_failure) {
+        maillog::warning!(service.log, "no MX host for {domain} has a valid address record");
+        let outcome = lookup_failed(service, &host, "A", &failure);
+        return Err(match choice.waits_for_mx_address {
+            true => Outcome::deferred(outcome.status, "none", outcome.text).into(),
+            false => outcome.into(),
+        });
     }
-    Err(match last_failure {
-        Some((host, failure)) => lookup_failed(&host, "A", &failure).into(),
-        None => {
-            let text = format!("mail for {name} loops back to myself");
-            NoServer { outcome: Outcome::bounced(Status::new(5, 4, 6), "none", text), loops: true }
+    let best_found = found.iter().map(|(preference, _)| *preference).min().unwrap_or(best);
+    // RFC 5321 section 5.1: a relay drops itself and whoever is not preferred to it.
+    let own =
+        found.iter().find(|(_, server)| port == 25 && service.own_addresses.contains(&server.address.ip()));
+    let own = own.map(|(preference, _)| *preference);
+    found.retain(|(preference, _)| own.is_none_or(|own| *preference < own));
+    if found.is_empty() {
+        return Err(nobody_else(domain, best == best_found));
+    }
+    for (preference, server) in &mut found {
+        server.best = *preference == best_found;
+    }
+    Ok(Found { servers: in_order(found, choice), is_mx: own.is_some() })
+}
+
+fn nobody_else(domain: &str, loops: bool) -> NoServer {
+    match loops {
+        true => {
+            let text = format!("mail for {domain} loops back to myself");
+            NoServer { outcome: Outcome::bounced(Status::new(5, 4, 6), "none", text), loops }
         }
+        false => {
+            let text = format!("unable to find primary relay for {domain}");
+            Outcome::deferred(Status::new(4, 4, 4), "none", text).into()
+        }
+    }
+}
+
+/// A host's own addresses.
+async fn of_host(
+    service: &Service,
+    host: &str,
+    port: u16,
+    found_by: tls::policy::Mx,
+) -> Result<Vec<Server>, Outcome> {
+    let answer =
+        addresses(service, host).await.map_err(|failure| lookup_failed(service, host, "A", &failure))?;
+    let servers = servers_of(service, host, &answer, port, &found_by).map(|server| (0, server)).collect();
+    Ok(in_order(servers, &service.choice))
+}
+
+async fn addresses(service: &Service, host: &str) -> Result<Answer<IpAddr>, Failure> {
+    let dnssec = service.dns_support == DnsSupport::Dnssec;
+    service.resolver.addresses(host, service.family, service.host_lookup, dnssec).await
+}
+
+fn servers_of<'a>(
+    service: &'a Service,
+    host: &'a str,
+    answer: &'a Answer<IpAddr>,
+    port: u16,
+    found_by: &'a tls::policy::Mx,
+) -> impl Iterator<Item = Server> + 'a {
+    let host = if service.choice.names_alias_target { &answer.name } else { host };
+    answer.records.iter().map(move |address| Server {
+        host: host.trim_end_matches('.').to_owned(),
+        address: SocketAddr::new(*address, port),
+        best: true,
+        mx: found_by.clone(),
+        secure: answer.secure,
+        name: answer.name.clone(),
     })
 }
 
-/// The mail exchangers by preference; the domain itself where it has none.
-async fn exchangers(service: &Service, domain: &str) -> Result<(Vec<Mx>, tls::policy::Mx), Outcome> {
-    match service.resolver.mx(domain, service.dns_support == DnsSupport::Dnssec).await {
-        Ok(answer) => {
-            let mut found = answer.records;
-            if found.iter().any(Mx::is_null) {
-                let text = format!("Domain {domain} does not accept mail (nullMX)");
-                return Err(Outcome::bounced(Status::new(5, 1, 0), "none", text));
-            }
-            // Equal preferences in an order that differs from delivery to delivery spreads the load.
-            found.sort_by_key(|mx| mx.preference);
-            Ok((found, tls::policy::Mx::Found { secure: answer.secure, name: answer.name }))
-        }
-        // RFC 5321 section 5.1: the domain is its own exchanger. That there is no other must be vouched for as well.
-        Err(Failure::NoData { secure }) => {
-            let found_by = match secure {
-                true => tls::policy::Mx::None,
-                false => tls::policy::Mx::Found { secure, name: domain.to_owned() },
-            };
-            Ok((vec![Mx { preference: 0, host: domain.to_owned() }], found_by))
-        }
-        Err(failure) => Err(lookup_failed(domain, "MX", &failure)),
+/// By preference, equal ones in random order, the preferred family first; not more than the limit, of both families.
+fn in_order(mut servers: Vec<(u16, Server)>, choice: &Choice) -> Vec<Server> {
+    if choice.randomizes {
+        shuffle(&mut servers);
+    }
+    servers.sort_by_key(|(preference, server)| {
+        let other_family = choice.prefers_v6.map(|v6| server.address.is_ipv6() != v6);
+        (*preference, other_family.unwrap_or(false))
+    });
+    let mut servers: Vec<Server> = servers.into_iter().map(|(_, server)| server).collect();
+    if choice.balances {
+        balance(&mut servers, choice.address_limit);
+    }
+    servers.truncate(choice.address_limit);
+    servers
+}
+
+/// Neither family crowds the other out: each keeps at least half of the room, as far as it needs that.
+fn balance(servers: &mut Vec<Server>, limit: usize) {
+    let v6 = servers.iter().filter(|server| server.address.is_ipv6()).count();
+    let v4 = servers.len() - v6;
+    if v4 == 0 || v6 == 0 || servers.len() <= limit {
+        return;
+    }
+    let v6_first = servers.first().is_some_and(|server| server.address.is_ipv6());
+    let v6_room = match (v6 <= limit / 2, v4 <= limit / 2) {
+        (true, _) => v6,
+        (false, true) => limit - v4,
+        (false, false) => limit / 2 + if v6_first { limit % 2 } else { 0 },
+    };
+    let (mut v6_left, mut v4_left) = (v6_room, limit - v6_room);
+    servers.retain(|server| {
+        let left = if server.address.is_ipv6() { &mut v6_left } else { &mut v4_left };
+        let stays = *left > 0;
+        *left = left.saturating_sub(1);
+        stays
+    });
+}
+
+/// Random enough to spread load over equal servers; nothing secret depends on it.
+fn shuffle<T>(items: &mut [T]) {
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    for last in (1..items.len()).rev() {
+        hasher.write_usize(last);
+        items.swap(last, hasher.finish() as usize % (last + 1));
     }
 }
 
-fn lookup_failed(name: &str, kind: &str, failure: &Failure) -> Outcome {
+/// Postfix's words. Without the DNS they are those of getaddrinfo(3).
+fn lookup_failed(service: &Service, name: &str, kind: &str, failure: &Failure) -> Outcome {
+    if service.host_lookup == HostLookup::Native && kind == "A" {
+        let (status, words) = match failure {
+            Failure::NotFound { .. } | Failure::BadName => {
+                (Status::new(5, 4, 4), "Name or service not known")
+            }
+            Failure::NoData { .. } => (Status::new(5, 3, 0), "No address associated with hostname"),
+            Failure::TryAgain | Failure::BadReply => {
+                (Status::new(4, 4, 3), "Temporary failure in name resolution")
+            }
+        };
+        let text = format!("unable to look up host {name}: {words}");
+        return match failure.is_absence() {
+            true => Outcome::bounced(status, "none", text),
+            false => Outcome::deferred(status, "none", text),
+        };
+    }
     let text = failure.sentence(name, kind);
     match failure.is_absence() {
         true => Outcome::bounced(Status::new(5, 4, 4), "none", text),
         false => Outcome::deferred(Status::new(4, 4, 3), "none", text),
     }
-}
-
-/// The preference of the exchanger that is this machine, on the standard port.
-async fn own_preference(service: &Service, exchangers: &[Mx], port: u16) -> Option<u16> {
-    if port != 25 {
-        return None;
-    }
-    for mx in exchangers {
-        let own_name = mx.host.trim_end_matches('.').eq_ignore_ascii_case(&service.hostname);
-        let addresses =
-            service.resolver.addresses(&mx.host, service.family, service.host_lookup, false).await;
-        let own_address = addresses.is_ok_and(|found| found.records.iter().any(|a| is_own(service, *a)));
-        if own_name || own_address {
-            return Some(mx.preference);
-        }
-    }
-    None
-}
-
-fn is_own(service: &Service, address: IpAddr) -> bool {
-    service.own_addresses.contains(&address)
 }
 
 /// A number, or a name of this trade.
@@ -164,5 +275,80 @@ fn port_number(name: &str) -> Option<u16> {
         "submission" => Some(587),
         "smtps" | "submissions" => Some(465),
         other => other.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHOICE: Choice = Choice {
+        address_limit: 4,
+        randomizes: false,
+        balances: true,
+        prefers_v6: None,
+        ignores_mx_failure: false,
+        waits_for_mx_address: false,
+        names_alias_target: false,
+    };
+
+    /// `10 a4 b6`: preference, then servers with their families.
+    fn servers(text: &str) -> Vec<(u16, Server)> {
+        let mut preference = 0;
+        let mut servers = Vec::new();
+        for word in text.split(' ') {
+            match word.parse() {
+                Ok(number) => preference = number,
+                Err(_) => {
+                    let address = if word.ends_with('6') { "[2001:db8::1]:25" } else { "192.0.2.1:25" };
+                    servers.push((
+                        preference,
+                        Server {
+                            host: word.into(),
+                            address: address.parse().unwrap(),
+                            best: true,
+                            mx: tls::policy::Mx::None,
+                            secure: false,
+                            name: word.into(),
+                        },
+                    ));
+                }
+            }
+        }
+        servers
+    }
+
+    fn names(servers: Vec<Server>) -> String {
+        servers.into_iter().map(|server| server.host).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn order_and_balance() {
+        let v6_first = Choice { prefers_v6: Some(true), ..CHOICE };
+        let unbalanced = Choice { balances: false, ..CHOICE };
+        for (text, choice, expected) in [
+            ("20 c4 10 a4 b4", CHOICE, "a4 b4 c4"),
+            ("10 a4 b6 20 c4 d6", v6_first, "b6 a4 d6 c4"),
+            ("10 a4 b4 c4 d4 e4 f6", CHOICE, "a4 b4 c4 f6"),
+            ("10 a4 b4 c4 d4 e4 f6", unbalanced, "a4 b4 c4 d4"),
+            ("10 a6 b6 c6 d6 e4", CHOICE, "a6 b6 c6 e4"),
+            ("10 a6 b6 c6 d4 e4 f4", CHOICE, "a6 b6 d4 e4"),
+            ("10 a6 b6 c6 d4 e4 f4", Choice { address_limit: 3, ..CHOICE }, "a6 b6 d4"),
+            ("10 a4 b4 c4 d4 e4", CHOICE, "a4 b4 c4 d4"),
+        ] {
+            assert_eq!(names(in_order(servers(text), &choice)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_servers_take_turns() {
+        let choice = Choice { randomizes: true, address_limit: usize::MAX, ..CHOICE };
+        let mut first = std::collections::HashSet::new();
+        for _ in 0..200 {
+            let order = names(in_order(servers("10 a4 b4 c4 20 d4"), &choice));
+            assert!(order.ends_with(" d4"), "{order}");
+            first.insert(order);
+        }
+        assert_eq!(first.len(), 6, "{first:?}");
     }
 }

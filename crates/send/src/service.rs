@@ -10,12 +10,16 @@ use dns::{Family, HostLookup, Resolver};
 use link::message::Caching;
 use maillog::Log;
 use smtp::client::{Options, Protocol, Stage};
+use smtp::server::EhloKeywords;
 use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 use tls::client::Client;
 use tls::level::ClientLevel;
 
 use crate::connections::{Connections, Limits};
 use crate::next_hop::NextHop;
+use crate::pix::Pix;
+use crate::sasl::Sasl;
+use crate::servers::Choice;
 use crate::tls_log::TlsLog;
 
 /// Whether and how the DNS is asked (smtp_dns_support_level).
@@ -38,8 +42,11 @@ pub(crate) struct Service {
     pub(crate) hostname: String,
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) default_port: String,
-    /// smtp_mx_address_limit
-    pub(crate) address_limit: usize,
+    /// How servers are put in order.
+    pub(crate) choice: Choice,
+    /// smtp_discard_ehlo_keyword_address_maps
+    pub(crate) discard_maps: Maps,
+    pub(crate) pix: Pix,
     /// smtp_mx_session_limit
     pub(crate) session_limit: usize,
     pub(crate) connect_timeout: Duration,
@@ -53,8 +60,8 @@ pub(crate) struct Service {
     pub(crate) policy_maps: Option<Maps>,
     /// smtp_tls_per_site, where there are no policy maps.
     pub(crate) per_site: Option<Maps>,
-    /// smtp_sasl_password_maps, when smtp_sasl_auth_enable is set.
-    pub(crate) password_maps: Option<Maps>,
+    /// When smtp_sasl_auth_enable is set.
+    pub(crate) sasl: Option<Sasl>,
     pub(crate) queue_directory: String,
     /// delay_logging_resolution_limit
     pub(crate) delay_decimals: usize,
@@ -87,10 +94,6 @@ impl Service {
         let policy_text = settings.client(params::smtp_tls_policy_maps);
         let policy_maps = (!policy_text.is_empty())
             .then(|| Maps::open(tables, "smtp_tls_policy_maps", policy_text, Flags::default()));
-        let password_maps = settings.client(params::smtp_sasl_auth_enable).then(|| {
-            let text = settings.client(params::smtp_sasl_password_maps);
-            Maps::open(tables, "smtp_sasl_password_maps", text, Flags::default())
-        });
         let sites = settings.client(params::smtp_tls_per_site);
         if !sites.is_empty() && policy_maps.is_some() {
             maillog::warning!(log, "smtp_tls_per_site ignored when smtp_tls_policy_maps is not empty.");
@@ -120,6 +123,7 @@ impl Service {
             content_line_limit: usize::try_from(settings.client(params::smtp_line_length_limit))
                 .unwrap_or(998),
             send_dummy_mail_auth: settings.client(params::smtp_send_dummy_mail_auth),
+            discard: EhloKeywords::parse(settings.client(params::smtp_discard_ehlo_keywords)),
             block_early_mail_reply: settings.client(params::smtp_tls_block_early_mail_reply),
             ..Options::default()
         };
@@ -127,7 +131,11 @@ impl Service {
             options: Arc::new(options),
             resolver,
             dns_support: dns_support(&settings),
-            host_lookup: host_lookup(settings.client(params::smtp_host_lookup)),
+            host_lookup: match dns_support(&settings) {
+                // Names without the DNS are the system's.
+                DnsSupport::Disabled => HostLookup::Native,
+                _ => host_lookup(settings.client(params::smtp_host_lookup)),
+            },
             family: family(protocols, settings.client(params::smtp_address_preference)),
             own_addresses,
             default_port: if is_lmtp {
@@ -135,7 +143,14 @@ impl Service {
             } else {
                 settings.get(params::smtp_tcp_port).to_owned()
             },
-            address_limit: limit(settings.client(params::smtp_mx_address_limit)),
+            choice: choice(&settings),
+            discard_maps: Maps::open(
+                tables,
+                "smtp_discard_ehlo_keyword_address_maps",
+                settings.client(params::smtp_discard_ehlo_keyword_address_maps),
+                Flags::default(),
+            ),
+            pix: Pix::open(&settings, tables),
             session_limit: limit(settings.client(params::smtp_mx_session_limit)),
             connect_timeout: settings.client(params::smtp_connect_timeout),
             plaintext_age: settings.get(params::minimal_backoff_time),
@@ -144,7 +159,7 @@ impl Service {
             tells_tls: settings.client(params::smtp_log_tls_feature_status),
             policy_maps,
             per_site,
-            password_maps,
+            sasl: Sasl::open(&settings, tables),
             queue_directory: settings.get(params::queue_directory).to_owned(),
             delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
                 .unwrap_or(2),
@@ -238,6 +253,22 @@ fn mime_limits(settings: &Settings) -> mail::mime::Limits {
         header_size: limit(settings.get(params::header_size_limit)),
         nesting: limit(settings.get(params::mime_nesting_limit)),
         boundary_length: limit(settings.get(params::mime_boundary_length_limit)),
+    }
+}
+
+fn choice(settings: &Settings) -> Choice {
+    Choice {
+        address_limit: limit(settings.client(params::smtp_mx_address_limit)),
+        randomizes: settings.client(params::smtp_randomize_addresses),
+        balances: settings.client(params::smtp_balance_inet_protocols),
+        prefers_v6: match settings.client(params::smtp_address_preference) {
+            "ipv6" => Some(true),
+            "ipv4" => Some(false),
+            _ => None,
+        },
+        ignores_mx_failure: settings.get(params::ignore_mx_lookup_error),
+        waits_for_mx_address: settings.client(params::smtp_defer_if_no_mx_address_found),
+        names_alias_target: settings.client(params::smtp_cname_overrides_servername),
     }
 }
 

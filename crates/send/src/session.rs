@@ -12,7 +12,7 @@ use tls::policy::{Admitted, Plan, Unmet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::connections::Idle;
-use crate::content::{CHUNK, Content, must_become_seven_bit};
+use crate::content::{CHUNK, Content, may_become_seven_bit, must_become_seven_bit};
 use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
 
@@ -187,7 +187,14 @@ impl Driver<'_> {
             return Err(Box::new(self.unmet(Unmet::Configuration(why))));
         }
         match self.shake().await {
-            Some(facts) => Ok(client::begin(options, peer, Some(facts))),
+            Some(facts) if self.proof.is_some() => Ok(client::begin(options, peer, Some(facts))),
+            Some(facts) => {
+                let outcome = self.unmet(Unmet::NotVerified);
+                match client::begin(options, peer, Some(facts)).next {
+                    Next::Read(conversation) => Ok(conversation.leave(outcome)),
+                    _ => Err(Box::new(outcome)),
+                }
+            }
             None => Err(Box::new(self.handshake_failure())),
         }
     }
@@ -231,16 +238,18 @@ impl Driver<'_> {
                         conversation.receive()
                     }
                 }
-                Next::Greeted(greeted) => self.greeted(greeted),
+                Next::Greeted(greeted) => self.greeted(greeted).await,
                 Next::StartTls(upgrade) => match self.shake().await {
-                    Some(facts) => upgrade.secured(facts),
+                    Some(facts) if self.proof.is_some() => upgrade.secured(facts),
+                    Some(_) => upgrade.refused(self.unmet(Unmet::NotVerified)),
                     None => {
                         let closed = upgrade.failed();
                         Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }
                     }
                 },
                 Next::Challenge(challenge) => {
-                    let response = self.exchange.as_mut().map_or_else(|| "*".into(), Exchange::respond);
+                    let respond = |exchange: &mut Exchange| exchange.respond(&challenge.text);
+                    let response = self.exchange.as_mut().map_or_else(|| "*".into(), respond);
                     challenge.respond(&response)
                 }
                 Next::Ready(ready) => match outcomes {
@@ -253,11 +262,11 @@ impl Driver<'_> {
                         }
                         let mut message = self.job.message.clone();
                         let Job { service, content, .. } = &self.job;
-                        if !ready.features().eight_bit_mime
-                            && must_become_seven_bit(service, &message, content).await
-                        {
-                            self.seven_bit = Some(SevenBit::new(self.job.service.mime));
-                            message.size = None;
+                        if !ready.features().eight_bit_mime {
+                            message.may_change = may_become_seven_bit(service, &message);
+                            if must_become_seven_bit(service, &message, content).await {
+                                self.seven_bit = Some(SevenBit::new(self.job.service.mime));
+                            }
                         }
                         ready.transaction(message, false)
                     }
@@ -363,6 +372,14 @@ impl Driver<'_> {
                     converted.clear();
                 }
                 None => body.encode(&piece, &mut wire),
+            }
+            if ends && body.pauses_before_the_end() {
+                if self.send(&wire, Stage::Body).await.is_err() {
+                    self.lost = true;
+                    return body.lost();
+                }
+                tokio::time::sleep(self.job.service.pix.pause).await;
+                return body.finish();
             }
             if ends && wire.len() <= SMALL {
                 let mut step = body.finish();

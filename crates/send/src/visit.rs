@@ -6,11 +6,13 @@ use std::time::Instant;
 use mail::{Outcome, OutcomeKind, Status};
 use maillog::Log;
 use smtp::client::{LoopDetection, Message, Peer};
+use smtp::server::EhloKeywords;
+use tables::{Key, Lookup};
 use tls::policy::{Plan, Unmet};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::attempt::Attempt;
-use crate::connections::Key;
+use crate::connections::ReuseKey;
 use crate::next_hop::NextHop;
 use crate::sasl::{self, Credentials};
 use crate::servers::Server;
@@ -26,7 +28,7 @@ pub(crate) struct Target {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) loops: Option<LoopDetection>,
     /// Under which a connection is kept.
-    pub(crate) key: Key,
+    pub(crate) key: ReuseKey,
     pub(crate) keeps: bool,
 }
 
@@ -65,6 +67,12 @@ impl Attempt<'_> {
             .await
             .map_err(|unmet| no_plan(self.log, next_hop_text, &peer.host, &unmet))?;
         let envelope = &self.delivery.message.envelope;
+        if let Ok(engine) = &service.client
+            && let Err(why) = engine.check_anchors(&plan)
+        {
+            let unmet = Unmet::Configuration(why);
+            return Err(no_plan(self.log, next_hop_text, &peer.host, &unmet));
+        }
         let credentials = sasl::find(service, envelope.sender.as_str(), next_hop_text, &peer.host).await?;
         // On another port than SMTP's our own name is no loop: content filters and test servers live there.
         let loops = server.filter(|server| server.address.port() == 25).map(|server| LoopDetection {
@@ -72,7 +80,7 @@ impl Attempt<'_> {
             next_hop: next_hop_text.to_owned(),
             best_mx: server.best,
         });
-        let key = Key {
+        let key = ReuseKey {
             peer: peer.clone(),
             plan: plan.clone(),
             credentials: credentials.clone(),
@@ -89,14 +97,31 @@ impl Attempt<'_> {
                 || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()))
     }
 
+    /// The service's options, with what is special to a server.
+    async fn options(&self, target: &Target) -> smtp::client::Options {
+        let service = self.service;
+        let mut options = (*service.options).clone();
+        options.loop_detection.clone_from(&target.loops);
+        let address = &target.peer.address;
+        let age = self.delivery.waited.0 + self.delivery.waited.1;
+        options.pix = service.pix.for_server(address, age, self.log).await;
+        if !service.discard_maps.is_empty() {
+            match service.discard_maps.find(address, Key::Full).await {
+                Lookup::Found(words) => options.discard = EhloKeywords::parse(&words),
+                Lookup::Absent => {}
+                Lookup::Failed(why) => maillog::warning!(self.log, "{why}"),
+            }
+        }
+        options
+    }
+
     /// One connection, for the recipients that are still open. Unless the server is the final one, the log says why it was of no
     /// help.
     pub(crate) async fn visit(&mut self, target: &Target, connection: Connection, is_final: bool) -> Visited {
         let indexes = self.open.indexes();
         let mut envelope = self.delivery.message.envelope.clone();
         envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
-        let options =
-            smtp::client::Options { loop_detection: target.loops.clone(), ..(*self.service.options).clone() };
+        let options = self.options(target).await;
         let job = Job {
             service: self.service,
             options: Arc::new(options),
@@ -109,6 +134,7 @@ impl Attempt<'_> {
             message: Message {
                 envelope,
                 size: Some(self.delivery.message.size),
+                may_change: false,
                 needs_smtputf8: self.needs_smtputf8(),
             },
             content: self.content.clone(),

@@ -77,7 +77,17 @@ impl Line {
 impl NameServer {
     /// Starts a server with a script.
     pub fn start(script: &str) -> NameServer {
-        let (tcp, udp) = sockets();
+        NameServer::serve(sockets(), script)
+    }
+
+    /// Starts a server at an address of the loopback network, for programs that know no other port than 53.
+    pub fn start_at(address: Ipv4Addr, port: u16, script: &str) -> NameServer {
+        let tcp = TcpListener::bind((address, port)).unwrap();
+        let udp = UdpSocket::bind((address, port)).unwrap();
+        NameServer::serve((tcp, udp), script)
+    }
+
+    fn serve((tcp, udp): (TcpListener, UdpSocket), script: &str) -> NameServer {
         let address = udp.local_addr().unwrap();
         let state = Arc::new(State::default());
         let (over_udp, over_tcp) = (Arc::clone(&state), Arc::clone(&state));

@@ -13,7 +13,7 @@ params! { lmtp, "LMTP client";
     lmtp_assume_final: Bool = "no", Planned("this part of the LMTP client is not built yet");
 
     /// As `smtp_balance_inet_protocols`, for the LMTP client.
-    lmtp_balance_inet_protocols: Bool = "yes", Planned("this part of the LMTP client is not built yet");
+    lmtp_balance_inet_protocols: Bool = "yes", Works;
 
     /// As `smtp_bind_address`, for the LMTP client.
     lmtp_bind_address: Text = "", Planned("this choice of addresses is not built yet");
@@ -28,7 +28,7 @@ params! { lmtp, "LMTP client";
     lmtp_body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
     /// As `smtp_cname_overrides_servername`, for the LMTP client.
-    lmtp_cname_overrides_servername: Bool = "no", Planned("this part of the LMTP client is not built yet");
+    lmtp_cname_overrides_servername: Bool = "no", Works;
 
     /// As `smtp_connect_timeout`, for the LMTP client.
     lmtp_connect_timeout: Time = "0s", Works;
@@ -58,16 +58,16 @@ params! { lmtp, "LMTP client";
     lmtp_data_xfer_timeout: Time(min: 1) = "180s", Works;
 
     /// As `smtp_defer_if_no_mx_address_found`, for the LMTP client.
-    lmtp_defer_if_no_mx_address_found: Bool = "no", Planned("this choice of addresses is not built yet");
+    lmtp_defer_if_no_mx_address_found: Bool = "no", Works;
 
     /// As `smtp_delivery_status_filter`, for the LMTP client.
     lmtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 
     /// Tables that tell, for each server address, which LHLO keywords are ignored.
-    lmtp_discard_lhlo_keyword_address_maps: Text(form: Tables) = "", Planned("this part of the LMTP client is not built yet");
+    lmtp_discard_lhlo_keyword_address_maps: Text(form: Tables) = "", Works;
 
     /// LHLO keywords that are ignored.
-    lmtp_discard_lhlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Planned("this part of the LMTP client is not built yet");
+    lmtp_discard_lhlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
 
     /// As `smtp_dns_reply_filter`, for the LMTP client.
     lmtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
@@ -91,7 +91,7 @@ params! { lmtp, "LMTP client";
     lmtp_host_lookup: Text(min: 1, form: SetOf(&["dns", "native"])) = "dns", Works;
 
     /// The host name in the LHLO command.
-    lmtp_lhlo_name: Text(min: 1) = "$myhostname", Planned("this part of the LMTP client is not built yet");
+    lmtp_lhlo_name: Text(min: 1) = "$myhostname", Works;
 
     /// How long the LHLO command and its reply may take.
     lmtp_lhlo_timeout: Time(min: 1) = "300s", Works;
@@ -121,16 +121,16 @@ params! { lmtp, "LMTP client";
     lmtp_per_request_deadline: NBool = "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}", Planned("this part of the LMTP client is not built yet");
 
     /// As `smtp_pix_workaround_delay_time`, for the LMTP client.
-    lmtp_pix_workaround_delay_time: Time(min: 1) = "10s", Planned("workarounds for PIX firewalls are not built yet");
+    lmtp_pix_workaround_delay_time: Time(min: 1) = "10s", Works;
 
     /// As `smtp_pix_workaround_maps`, for the LMTP client.
-    lmtp_pix_workaround_maps: Text(form: Tables) = "", Planned("workarounds for PIX firewalls are not built yet");
+    lmtp_pix_workaround_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_pix_workaround_threshold_time`, for the LMTP client.
-    lmtp_pix_workaround_threshold_time: Time = "500s", Planned("workarounds for PIX firewalls are not built yet");
+    lmtp_pix_workaround_threshold_time: Time = "500s", Works;
 
     /// As `smtp_pix_workarounds`, for the LMTP client.
-    lmtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Planned("workarounds for PIX firewalls are not built yet");
+    lmtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Works;
 
     /// As `smtp_quit_timeout`, for the LMTP client.
     lmtp_quit_timeout: Time(min: 1) = "300s", Works;
@@ -139,7 +139,7 @@ params! { lmtp, "LMTP client";
     lmtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the LMTP client is not built yet");
 
     /// As `smtp_randomize_addresses`, for the LMTP client.
-    lmtp_randomize_addresses: Bool = "yes", Planned("this choice of addresses is not built yet");
+    lmtp_randomize_addresses: Bool = "yes", Works;
 
     /// As `smtp_rcpt_timeout`, for the LMTP client.
     lmtp_rcpt_timeout: Time(min: 1) = "300s", Works;

@@ -10,16 +10,16 @@ params! { sasl, "SASL";
     cyrus_sasl_config_path: Text = "", Planned("SASL is not built yet");
 
     /// As `smtp_sasl_auth_cache_name`, for the LMTP client.
-    lmtp_sasl_auth_cache_name: Text(form: Table) = "", Planned("SASL is not built yet");
+    lmtp_sasl_auth_cache_name: Text(form: Table) = "", Works;
 
     /// As `smtp_sasl_auth_cache_time`, for the LMTP client.
-    lmtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Planned("SASL is not built yet");
+    lmtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Works;
 
     /// As `smtp_sasl_auth_enable`, for the LMTP client.
     lmtp_sasl_auth_enable: Bool = "no", Works;
 
     /// As `smtp_sasl_auth_soft_bounce`, for the LMTP client.
-    lmtp_sasl_auth_soft_bounce: Bool = "yes", Planned("SASL is not built yet");
+    lmtp_sasl_auth_soft_bounce: Bool = "yes", Works;
 
     /// As `smtp_sasl_mechanism_filter`, for the LMTP client.
     lmtp_sasl_mechanism_filter: Text = "", Works;
@@ -28,10 +28,10 @@ params! { sasl, "SASL";
     lmtp_sasl_password_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_sasl_password_result_delimiter`, for the LMTP client.
-    lmtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Planned("SASL is not built yet");
+    lmtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Works;
 
     /// As `smtp_sasl_path`, for the LMTP client.
-    lmtp_sasl_path: Text = "", Planned("SASL is not built yet");
+    lmtp_sasl_path: Text = "", Accepted("the mechanisms of the client are built in, no plug-in is asked");
 
     /// As `smtp_sasl_security_options`, for the LMTP client.
     lmtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Works;
@@ -43,22 +43,22 @@ params! { sasl, "SASL";
     lmtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$lmtp_sasl_tls_security_options", Works;
 
     /// As `smtp_sasl_type`, for the LMTP client.
-    lmtp_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");
+    lmtp_sasl_type: Text(min: 1) = "cyrus", Accepted("the mechanisms of the client are built in, no plug-in is asked");
 
     /// Whether the client sends an authorization identity through Cyrus SASL.
-    send_cyrus_sasl_authzid: Bool = "no", Planned("SASL is not built yet");
+    send_cyrus_sasl_authzid: Bool = "no", Works;
 
     /// Where failed logins are remembered.
-    smtp_sasl_auth_cache_name: Text(form: Table) = "", Planned("SASL is not built yet");
+    smtp_sasl_auth_cache_name: Text(form: Table) = "", Works;
 
     /// How long a failed login is remembered.
-    smtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Planned("SASL is not built yet");
+    smtp_sasl_auth_cache_time: Time(unit: 'd') = "90d", Works;
 
     /// Whether the client logs in.
     smtp_sasl_auth_enable: Bool = "no", Works;
 
     /// Whether mail waits when a login fails for good.
-    smtp_sasl_auth_soft_bounce: Bool = "yes", Planned("SASL is not built yet");
+    smtp_sasl_auth_soft_bounce: Bool = "yes", Works;
 
     /// Which of the server's mechanisms are used.
     smtp_sasl_mechanism_filter: Text = "", Works;
@@ -67,10 +67,10 @@ params! { sasl, "SASL";
     smtp_sasl_password_maps: Text(form: Tables) = "", Works;
 
     /// What separates user and password in such a table.
-    smtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Planned("SASL is not built yet");
+    smtp_sasl_password_result_delimiter: Text(min: 1, max: 1) = ":", Works;
 
     /// What the SASL plug-in is told about its configuration.
-    smtp_sasl_path: Text = "", Planned("SASL is not built yet");
+    smtp_sasl_path: Text = "", Accepted("the mechanisms of the client are built in, no plug-in is asked");
 
     /// Which kinds of mechanisms are not used without TLS.
     smtp_sasl_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "noplaintext, noanonymous", Works;
@@ -82,7 +82,7 @@ params! { sasl, "SASL";
     smtp_sasl_tls_verified_security_options: Text(form: SetOf(&["noplaintext", "noactive", "nodictionary", "noanonymous", "forward_secrecy", "mutual_auth"])) = "$smtp_sasl_tls_security_options", Works;
 
     /// The SASL plug-in of the client.
-    smtp_sasl_type: Text(min: 1) = "cyrus", Planned("SASL is not built yet");
+    smtp_sasl_type: Text(min: 1) = "cyrus", Accepted("the mechanisms of the client are built in, no plug-in is asked");
 
     /// Whether clients can log in.
     smtpd_sasl_auth_enable: Bool = "no", Works;

@@ -31,7 +31,7 @@ params! { smtp, "SMTP client";
     dnssec_probe: Text = "ns:.", Planned("these DNS lookups are not built yet");
 
     /// Whether a failed MX lookup counts as no MX record.
-    ignore_mx_lookup_error: Bool = "no", Planned("this choice of addresses is not built yet");
+    ignore_mx_lookup_error: Bool = "no", Works;
 
     /// Whether a failed SRV lookup counts as no SRV record.
     ignore_srv_lookup_error: Bool = "no", Planned("these DNS lookups are not built yet");
@@ -46,7 +46,7 @@ params! { smtp, "SMTP client";
     smtp_always_send_ehlo: Bool = "yes", Works;
 
     /// Whether both address families are tried before the address limit is reached.
-    smtp_balance_inet_protocols: Bool = "yes", Planned("this part of the SMTP client is not built yet");
+    smtp_balance_inet_protocols: Bool = "yes", Works;
 
     /// The IPv4 address from which the client connects.
     smtp_bind_address: Text = "", Planned("this choice of addresses is not built yet");
@@ -61,7 +61,7 @@ params! { smtp, "SMTP client";
     smtp_body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
 
     /// Whether the target of a CNAME is the server's name for certificates and credentials.
-    smtp_cname_overrides_servername: Bool = "no", Planned("this part of the SMTP client is not built yet");
+    smtp_cname_overrides_servername: Bool = "no", Works;
 
     /// How long connecting may take; 0 for as long as the system waits.
     smtp_connect_timeout: Time = "30s", Works;
@@ -91,13 +91,13 @@ params! { smtp, "SMTP client";
     smtp_data_xfer_timeout: Time(min: 1) = "180s", Works;
 
     /// Whether mail waits when no MX host has an address.
-    smtp_defer_if_no_mx_address_found: Bool = "no", Planned("this choice of addresses is not built yet");
+    smtp_defer_if_no_mx_address_found: Bool = "no", Works;
 
     /// As `default_delivery_status_filter`, for smtp(8).
     smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
 
     /// Tables that tell, for each server address, which EHLO keywords are ignored.
-    smtp_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Planned("this part of the SMTP client is not built yet");
+    smtp_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Works;
 
     /// EHLO keywords that are ignored.
     smtp_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
@@ -157,16 +157,16 @@ params! { smtp, "SMTP client";
     smtp_per_request_deadline: NBool = "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", Planned("this part of the SMTP client is not built yet");
 
     /// How long to wait before the final dot for a PIX firewall.
-    smtp_pix_workaround_delay_time: Time(min: 1) = "10s", Planned("workarounds for PIX firewalls are not built yet");
+    smtp_pix_workaround_delay_time: Time(min: 1) = "10s", Works;
 
     /// Tables that tell, for each server address, which PIX workarounds are on.
-    smtp_pix_workaround_maps: Text(form: Tables) = "", Planned("workarounds for PIX firewalls are not built yet");
+    smtp_pix_workaround_maps: Text(form: Tables) = "", Works;
 
     /// How long mail must be queued before the PIX workarounds begin.
-    smtp_pix_workaround_threshold_time: Time = "500s", Planned("workarounds for PIX firewalls are not built yet");
+    smtp_pix_workaround_threshold_time: Time = "500s", Works;
 
     /// Workarounds for PIX firewalls.
-    smtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Planned("workarounds for PIX firewalls are not built yet");
+    smtp_pix_workarounds: Text(form: SetOf(&["disable_esmtp", "delay_dotcrlf"])) = "disable_esmtp,delay_dotcrlf", Works;
 
     /// How long QUIT and the reply may take.
     smtp_quit_timeout: Time(min: 1) = "300s", Works;
@@ -175,7 +175,7 @@ params! { smtp, "SMTP client";
     smtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the SMTP client is not built yet");
 
     /// Whether equal MX hosts are tried in random order.
-    smtp_randomize_addresses: Bool = "yes", Planned("this choice of addresses is not built yet");
+    smtp_randomize_addresses: Bool = "yes", Works;
 
     /// How long RCPT TO and the reply may take.
     smtp_rcpt_timeout: Time(min: 1) = "300s", Works;

@@ -328,6 +328,17 @@ impl Client {
         Client { stream: Some(BufReader::new(secured(stream, ca))) }
     }
 
+    /// Content with LF line ends, and the end of data; reads nothing.
+    pub fn send_lines(&mut self, text: &[u8]) {
+        let mut wire = Vec::new();
+        for line in text.split(|byte| *byte == b'\n') {
+            wire.extend_from_slice(line);
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b".\r\n");
+        self.stream.as_mut().unwrap().get_mut().write_all(&wire).unwrap();
+    }
+
     /// A whole message; gives the reply to its end.
     pub fn send(&mut self, from: &str, to: &[&str], body: &str) -> String {
         self.must(&format!("MAIL FROM:<{from}>"), "250");

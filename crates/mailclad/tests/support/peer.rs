@@ -120,6 +120,8 @@ impl Tls {
 pub struct ScriptedPeer {
     heard: Arc<Mutex<Vec<String>>>,
     sessions: Arc<AtomicUsize>,
+    /// Sessions that have ended.
+    ended: Arc<AtomicUsize>,
     address: (String, u16),
     stopping: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -134,7 +136,9 @@ impl ScriptedPeer {
         let stopping = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let context = script.context().map(Arc::new);
         let script = Arc::new(script);
+        let ended = Arc::new(AtomicUsize::new(0));
         let (kept, count, stops) = (Arc::clone(&heard), Arc::clone(&sessions), Arc::clone(&stopping));
+        let ends = Arc::clone(&ended);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stops.load(Ordering::SeqCst) {
@@ -142,6 +146,7 @@ impl ScriptedPeer {
                 }
                 let number = count.fetch_add(1, Ordering::SeqCst) + 1;
                 let (script, context, heard) = (Arc::clone(&script), context.clone(), Arc::clone(&kept));
+                let ends = Arc::clone(&ends);
                 std::thread::spawn(move || {
                     let _ = stream.set_read_timeout(Some(PATIENCE));
                     let _ = stream.set_nodelay(true);
@@ -156,15 +161,21 @@ impl ScriptedPeer {
                     };
                     // A client that leaves early ends its own session only.
                     let _ = session.serve(stream);
+                    ends.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
-        ScriptedPeer { heard, sessions, address: (address.to_owned(), port), stopping }
+        ScriptedPeer { heard, sessions, ended, address: (address.to_owned(), port), stopping }
     }
 
     /// What was said to it so far, in order, with a line for each session and handshake.
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// Nobody is connected.
+    pub fn is_alone(&self) -> bool {
+        self.ended.load(Ordering::SeqCst) == self.sessions()
     }
 
     /// Connections so far.
@@ -267,6 +278,12 @@ impl Session<'_> {
                 self.note("-- the client left --");
                 return Ok(false);
             };
+            // Who expected a handshake sends no text.
+            let is_command = matches!(then, Then::Listen | Then::Challenge);
+            if is_command && line.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+                self.note("-- bytes that are no text --");
+                return Ok(false);
+            }
             self.note(line.clone());
             then = match then {
                 Then::Content if line == "." => self.act(stream, ".", "250 2.0.0 Ok: queued as PEER")?,
@@ -336,15 +353,29 @@ impl Session<'_> {
         let action = self.action(event).unwrap_or(usual).to_owned();
         let (word, rest) = action.split_once(' ').unwrap_or((&action, ""));
         match word {
-            "close" => return Ok(Then::End),
+            "close" => {
+                // Closing with unread bytes would reset the connection.
+                if event == "handshake" {
+                    let _ = stream.read(&mut [0; 4096])?;
+                }
+                return Ok(Then::End);
+            }
             "silence" => {
                 while let Some(line) = self.line(stream)? {
-                    self.note(line);
+                    // A ClientHello is no text.
+                    if event != "handshake" {
+                        self.note(line);
+                    }
                 }
                 self.note("-- the client left --");
                 return Ok(Then::End);
             }
-            "raw" => stream.write_all(&bytes(rest))?,
+            "raw" => {
+                stream.write_all(&bytes(rest))?;
+                stream.flush()?;
+                let shakes = event == "STARTTLS" && rest.starts_with('2');
+                return Ok(if shakes { Then::Handshake } else { Then::Listen });
+            }
             "hangup" => {
                 reply(stream, rest)?;
                 return Ok(Then::End);
@@ -383,7 +414,7 @@ fn reply(stream: &mut impl Write, text: &str) -> std::io::Result<()> {
 }
 
 /// `\r`, `\n`, `\xNN`.
-fn bytes(text: &str) -> Vec<u8> {
+pub fn bytes(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

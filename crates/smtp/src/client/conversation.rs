@@ -29,6 +29,8 @@ pub(super) struct Core {
     pub(super) features: Features,
     /// AUTH succeeded.
     pub(super) authenticated: bool,
+    /// The greeting is the one of a PIX firewall.
+    pub(super) pix: bool,
     /// The protocol was broken on this connection: not to be used again.
     pub(super) broken: bool,
     pub(super) notices: Vec<Notice>,
@@ -45,6 +47,7 @@ impl Core {
             tls,
             features: Features::default(),
             authenticated: false,
+            pix: false,
             broken: false,
             notices: Vec::new(),
         }
@@ -177,6 +180,11 @@ impl Conversation {
     pub fn timed_out(self) -> Step {
         let outcome = failure::timed_out(&self.core.peer, self.stage());
         self.fail(outcome)
+    }
+
+    /// Leaves without waiting for the reply that was expected, because of something decided outside.
+    pub fn leave(self, outcome: Outcome) -> Step {
+        self.core.leave(outcome)
     }
 
     fn dispatch(self, reply: ServerReply) -> Step {

@@ -162,10 +162,16 @@ impl Upgrade {
             tls: Some(facts),
             features: Features::default(),
             authenticated: false,
+            pix: self.core.pix,
             broken: self.core.broken,
             notices: Vec::new(),
         };
         core.hello_again()
+    }
+
+    /// The handshake is complete, and what it proved is not enough: QUIT is all that is said inside TLS.
+    pub fn refused(self, outcome: Outcome) -> Step {
+        self.core.leave(outcome)
     }
 
     /// The handshake failed.

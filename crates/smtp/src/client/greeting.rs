@@ -29,6 +29,11 @@ impl Core {
             let outcome = failure::refused_to_talk(&self.peer, &reply);
             return self.leave(outcome);
         }
+        // `220 ****2***`: a firewall that knows only the commands of old.
+        self.pix = reply.text.bytes().all(|byte| b"20 *\t\n".contains(&byte));
+        if self.pix && !self.options.pix.is_empty() {
+            self.notices.push(Notice::PixWorkarounds(self.options.pix));
+        }
         let mut words = reply.argument_words();
         let first = words.next().unwrap_or_default().to_owned();
         let esmtp = words.any(|word| word.eq_ignore_ascii_case("ESMTP"));
@@ -40,7 +45,8 @@ impl Core {
         match self.options.protocol {
             Protocol::Lmtp => self.say_hello("LHLO", State::Lhlo),
             Protocol::Smtp => {
-                let esmtp = (esmtp || self.options.always_send_ehlo) && !self.options.never_send_ehlo;
+                let plain = self.options.never_send_ehlo || (self.pix && self.options.pix.disable_esmtp);
+                let esmtp = (esmtp || self.options.always_send_ehlo) && !plain;
                 if esmtp { self.say_hello("EHLO", State::Ehlo) } else { self.say_hello("HELO", State::Helo) }
             }
         }

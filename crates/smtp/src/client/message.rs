@@ -10,9 +10,10 @@ use super::options::Options;
 pub struct Message {
     /// Sender and recipients, already rewritten for the outside (`smtp_generic_maps`).
     pub envelope: Envelope,
-    /// Size on the wire in bytes, for SIZE=. `None` when it is not known yet, as before a conversion to
-    /// quoted-printable; then SIZE= is not sent.
+    /// Size of the content in bytes, for SIZE= and for the limit of the server. `None` when it is not known.
     pub size: Option<u64>,
+    /// The content may be converted on its way to this server: then SIZE= might not be true, and is not sent.
+    pub may_change: bool,
     /// An address or a header needs SMTPUTF8, so that a server without it can not take the message. A message for
     /// which it was merely requested can.
     pub needs_smtputf8: bool,
@@ -25,10 +26,10 @@ impl Message {
     }
 
     /// `MAIL FROM:<...>` with every parameter that the server understands.
-    pub(super) fn mail_command(&self, features: &Features, options: &Options) -> String {
+    pub(super) fn mail_command(&self, features: &Features, options: &Options, authenticated: bool) -> String {
         let envelope = &self.envelope;
         let mut line = format!("MAIL FROM:<{}>", envelope.sender.to_external());
-        if let Some(size) = self.size.filter(|_| features.size) {
+        if let Some(size) = self.size.filter(|_| features.size && !self.may_change) {
             line.push_str(&format!(" SIZE={size}"));
         }
         if features.eight_bit_mime {
@@ -59,7 +60,7 @@ impl Message {
         if features.require_tls && envelope.require_tls {
             line.push_str(" REQUIRETLS");
         }
-        if options.send_dummy_mail_auth && !features.auth.is_empty() {
+        if options.send_dummy_mail_auth && authenticated {
             line.push_str(" AUTH=<>");
         }
         line
@@ -155,6 +156,7 @@ mod tests {
                 purpose: mail::Purpose::Delivery,
             },
             size: Some(99),
+            may_change: false,
             needs_smtputf8: false,
         }
     }
@@ -164,21 +166,23 @@ mod tests {
         let options = Options { send_dummy_mail_auth: true, ..Options::default() };
         let message = message();
         assert_eq!(
-            message.mail_command(&all_features(), &options),
+            message.mail_command(&all_features(), &options, true),
             "MAIL FROM:<me@example.org> SIZE=99 BODY=8BITMIME ENVID=id+3D1 RET=FULL SMTPUTF8 REQUIRETLS AUTH=<>"
         );
         assert_eq!(
             message.rcpt_command(0, &all_features()),
             "RCPT TO:<\"a b\"@example.com> ORCPT=rfc822;x+2By@example.org NOTIFY=SUCCESS,DELAY"
         );
-        assert_eq!(message.mail_command(&Features::default(), &options), "MAIL FROM:<me@example.org>");
+        assert_eq!(message.mail_command(&Features::default(), &options, false), "MAIL FROM:<me@example.org>");
+        let changing = Message { may_change: true, ..message.clone() };
+        assert!(!changing.mail_command(&all_features(), &options, false).contains(" SIZE="));
         assert_eq!(message.rcpt_command(0, &Features::default()), "RCPT TO:<\"a b\"@example.com>");
     }
 
     #[test]
     fn content_does_not_come_back_over_servers_without_requiretls() {
         let features = Features { dsn: true, ..Features::default() };
-        assert!(message().mail_command(&features, &Options::default()).ends_with(" RET=HDRS"));
+        assert!(message().mail_command(&features, &Options::default(), false).ends_with(" RET=HDRS"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use greeted::{Challenge, Greeted, NotAdmitted, Upgrade};
 pub use greeting::begin;
 pub use message::Message;
 pub use notice::Notice;
-pub use options::{LoopDetection, Options, Protocol};
+pub use options::{LoopDetection, Options, PixWorkarounds, Protocol};
 pub use peer::Peer;
 pub use reply::ServerReply;
 pub use stage::Stage;

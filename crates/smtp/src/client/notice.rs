@@ -22,6 +22,10 @@ pub enum Notice {
         /// The name.
         hostname: String,
     },
+    /// Workarounds for a PIX firewall that the greeting shows.
+    PixWorkarounds(super::PixWorkarounds),
+    /// A line of the content was broken; the limit.
+    BreakingLine(usize),
     /// A reply to MAIL FROM came before the command.
     EarlyMailReply,
 }
@@ -29,7 +33,13 @@ pub enum Notice {
 impl Notice {
     /// Is it a `warning:`?
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Notice::DiscardingEhloKeywords(_) | Notice::SmtpUtf8Without8BitMime)
+        !matches!(
+            self,
+            Notice::DiscardingEhloKeywords(_)
+                | Notice::SmtpUtf8Without8BitMime
+                | Notice::PixWorkarounds(_)
+                | Notice::BreakingLine(_)
+        )
     }
 
     /// The log text, without `warning: `. `id` is the queue id.
@@ -51,6 +61,12 @@ impl Notice {
             }
             Notice::OwnName { in_greeting: false, hostname } => {
                 format!("host {} replied to HELO/EHLO with my own hostname {hostname}", peer.relay())
+            }
+            Notice::PixWorkarounds(names) => {
+                format!("{id}: enabling PIX workarounds: {names} for {}", peer.relay())
+            }
+            Notice::BreakingLine(limit) => {
+                format!("{id}: breaking line > {limit} bytes with <CR><LF>SPACE")
             }
             Notice::EarlyMailReply => {
                 format!("server {peer} violates smtp_tls_block_early_mail_reply policy")

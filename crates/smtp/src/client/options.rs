@@ -24,6 +24,8 @@ pub struct Options {
     pub never_send_ehlo: bool,
     /// `smtp_discard_ehlo_keywords`, or what the address map gave for this server.
     pub discard: EhloKeywords,
+    /// What is done when the server seems to be behind a PIX firewall.
+    pub pix: PixWorkarounds,
     /// `smtp_skip_5xx_greeting`: a 5xx greeting is a temporary failure.
     pub skip_5xx_greeting: bool,
     /// `smtp_skip_quit_response`.
@@ -38,6 +40,30 @@ pub struct Options {
     pub block_early_mail_reply: bool,
     /// `myhostname`, when a server that says this name means a mail loop; with the next hop for the text.
     pub loop_detection: Option<LoopDetection>,
+}
+
+/// `smtp_pix_workarounds`, as they apply to a server and to a message of some age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PixWorkarounds {
+    /// `disable_esmtp`: HELO in place of EHLO.
+    pub disable_esmtp: bool,
+    /// `delay_dotcrlf`: a pause before the end of data.
+    pub delay_dot: bool,
+}
+
+impl PixWorkarounds {
+    /// Is there anything to be done?
+    pub fn is_empty(self) -> bool {
+        self == PixWorkarounds::default()
+    }
+}
+
+impl std::fmt::Display for PixWorkarounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = [(self.disable_esmtp, "disable_esmtp"), (self.delay_dot, "delay_dotcrlf")];
+        let names: Vec<&str> = names.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
+        f.write_str(&names.join(" "))
+    }
 }
 
 /// How to recognise and report that we talk to ourselves.
@@ -59,6 +85,7 @@ impl Default for Options {
             always_send_ehlo: true,
             never_send_ehlo: false,
             discard: EhloKeywords::default(),
+            pix: PixWorkarounds::default(),
             skip_5xx_greeting: true,
             skip_quit_response: true,
             line_length_limit: 2048,

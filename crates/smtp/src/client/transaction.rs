@@ -240,7 +240,7 @@ impl Sending {
 
     fn command_line(&self, core: &Core) -> String {
         match self.next {
-            Command::Mail => self.message.mail_command(&core.features, &core.options),
+            Command::Mail => self.message.mail_command(&core.features, &core.options, core.authenticated),
             Command::Rcpt(at) => self.message.rcpt_command(at, &core.features),
             Command::Data => "DATA".into(),
             Command::Rset => "RSET".into(),
@@ -404,9 +404,17 @@ impl BodyPhase {
         self.encoder.folded()
     }
 
+    /// The end of data is to be written by itself, after a pause (a workaround for PIX firewalls).
+    pub fn pauses_before_the_end(&self) -> bool {
+        self.core.pix && self.core.options.pix.delay_dot
+    }
+
     /// All content was encoded and written: `send` completes it.
     pub fn finish(self) -> Step {
-        let BodyPhase { core, sending, encoder } = self;
+        let BodyPhase { mut core, sending, encoder } = self;
+        if encoder.folded() {
+            core.notices.push(Notice::BreakingLine(core.options.content_line_limit));
+        }
         let mut send = Vec::new();
         encoder.finish(&mut send);
         core.step(send, |core| Next::Read(Conversation { core, state: State::Sending(sending) }))

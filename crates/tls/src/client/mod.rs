@@ -134,6 +134,11 @@ impl Client {
         anchors(plan).map(|_| ())
     }
 
+    /// Can the trust anchors of this plan be read? That can be known before a server is connected to.
+    pub fn check_anchors(&self, plan: &Plan) -> Result<(), String> {
+        anchors(plan).map(|_| ())
+    }
+
     /// Shakes hands, and judges what was proved.
     pub async fn connect<S>(
         &self,

@@ -53,7 +53,11 @@ fn working(line: &str) -> Option<&str> {
 fn spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![name.to_owned()];
     if let Some(rest) = name.strip_prefix("lmtp_") {
-        spellings.push(format!("smtp_{rest}"));
+        // HELO and EHLO are LHLO there.
+        spellings.extend(
+            [rest.to_owned(), rest.replace("lhlo", "helo"), rest.replace("lhlo", "ehlo")]
+                .map(|rest| format!("smtp_{rest}")),
+        );
     }
     if let Some(at) = name.find("_destination_") {
         spellings.push(format!("default{}", &name[at..]));
