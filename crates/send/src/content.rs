@@ -23,9 +23,7 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Is a server without 8BITMIME one that we may convert the message for?
 pub(crate) fn may_become_seven_bit(service: &Service, message: &Message) -> bool {
-    service.converts
-        && !message.envelope.purpose.is_probe()
-        && message.envelope.body != BodyType::SevenBit
+    service.converts && !message.envelope.purpose.is_probe() && message.envelope.body != BodyType::SevenBit
 }
 
 /// Is this an 8-bit message that we may convert? What was declared counts, or else what its header says.

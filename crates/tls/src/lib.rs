@@ -24,6 +24,7 @@ mod groups;
 pub mod identity;
 pub mod inspect;
 pub mod journal;
+mod kept_session;
 pub mod level;
 mod library;
 pub mod log_level;
@@ -35,6 +36,7 @@ pub mod server;
 mod trace;
 mod trust;
 
+pub use kept_session::KeptSession;
 pub use level::{ClientLevel, ServerLevel};
 
 /// A line for the log that belongs to the start of a service, not to a session. All are warnings.

@@ -3,6 +3,7 @@
 //! Nothing here is part of the mail server.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod quickstart;
 mod tidy;
 
@@ -12,7 +13,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
 
   tidy                       check arrows between crates, file headers, dead files, unsafe code
   quickstart [--once] [DIR]  make a mail server in a folder (default: quickstart), prove that mail flows over TLS,
-                             and serve until interrupted; with --once, end after the proof";
+                             and serve until interrupted; with --once, end after the proof
+  bench [--repeats N] [--only NAME] [--scale PERCENT] [--output FILE]
+                             Mailclad and Debian's Postfix side by side; with a release build, as root";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +24,10 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["quickstart", rest @ ..] => match quickstart::Options::parse(rest) {
             Some(options) => quickstart::run(&options),
+            None => usage(),
+        },
+        ["bench", rest @ ..] => match bench::Options::parse(rest) {
+            Some(options) => bench::run(&options),
             None => usage(),
         },
         _ => usage(),

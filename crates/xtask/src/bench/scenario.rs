@@ -1,0 +1,314 @@
+//! What is measured, one entry for each kind of work.
+
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use openssl::ssl::SslVersion;
+
+use super::load::{self, Load, Tls};
+use super::processes;
+use super::sink::Sink;
+use super::subject::Subject;
+
+/// One kind of work.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// What a unit is.
+    pub(crate) unit: &'static str,
+    /// At most this part of Postfix's cost.
+    pub(crate) goal: f64,
+    work: Work,
+}
+
+enum Work {
+    /// Sessions with messages, or with none.
+    Sessions {
+        key: Key,
+        tls: Option<Tls>,
+        clients: usize,
+        sessions: usize,
+        messages: usize,
+        size: usize,
+        to: &'static str,
+    },
+    /// The same, until the sink has got everything.
+    Relay { sessions: usize },
+    /// The same, until everything is in the Maildir.
+    Maildir { sessions: usize },
+    /// Memory of a session that does nothing.
+    Idle { sessions: usize },
+    /// From `postfix start` until mail is accepted.
+    Start,
+    /// `sendmail`, one after another.
+    Submit { messages: usize },
+}
+
+#[derive(Clone, Copy)]
+enum Key {
+    Rsa,
+    Ecdsa,
+}
+
+/// What one run brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Milliseconds of CPU for a unit; for memory, kilobytes; for times, milliseconds.
+    pub(crate) cost: f64,
+    /// Units a second; 0 where that makes no sense.
+    pub(crate) rate: f64,
+}
+
+/// What a run has to do with.
+pub(crate) struct World<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) sink: &'a Sink,
+    pub(crate) scale: usize,
+}
+
+const TLS13: Tls = Tls { version: SslVersion::TLS1_3, resumes: false, wrapper: false };
+const TLS12: Tls = Tls { version: SslVersion::TLS1_2, resumes: false, wrapper: false };
+
+const fn resumed(tls: Tls) -> Option<Tls> {
+    Some(Tls { resumes: true, ..tls })
+}
+
+const fn messages(clients: usize, sessions: usize, key: Key, tls: Option<Tls>) -> Work {
+    Work::Sessions { key, tls, clients, sessions, messages: 1, size: 4096, to: "x@discard.test" }
+}
+
+const fn handshakes(clients: usize, sessions: usize, key: Key, tls: Option<Tls>) -> Work {
+    Work::Sessions { key, tls, clients, sessions, messages: 0, size: 0, to: "" }
+}
+
+/// All of them, with the goals for their cost as a part of Postfix's.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "accept-plain-10",
+        unit: "message",
+        goal: 1.0 / 6.0,
+        work: messages(10, 3000, Key::Rsa, None),
+    },
+    Scenario {
+        name: "accept-plain-50",
+        unit: "message",
+        goal: 1.0 / 6.0,
+        work: messages(50, 3000, Key::Rsa, None),
+    },
+    Scenario {
+        name: "handshake-rsa-1.3",
+        unit: "session",
+        goal: 1.0 / 2.0,
+        work: handshakes(50, 1500, Key::Rsa, Some(TLS13)),
+    },
+    Scenario {
+        name: "handshake-ecdsa-1.3",
+        unit: "session",
+        goal: 1.0 / 3.5,
+        work: handshakes(50, 1500, Key::Ecdsa, Some(TLS13)),
+    },
+    Scenario {
+        name: "handshake-rsa-1.3-10",
+        unit: "session",
+        goal: 1.0 / 2.0,
+        work: handshakes(10, 1000, Key::Rsa, Some(TLS13)),
+    },
+    Scenario {
+        name: "resumed-1.3",
+        unit: "session",
+        goal: 1.0 / 3.0,
+        work: handshakes(50, 1500, Key::Rsa, resumed(TLS13)),
+    },
+    Scenario {
+        name: "resumed-1.2",
+        unit: "session",
+        goal: 1.0 / 5.0,
+        work: handshakes(50, 1500, Key::Rsa, resumed(TLS12)),
+    },
+    Scenario {
+        name: "accept-tls-rsa",
+        unit: "message",
+        goal: 1.0 / 3.0,
+        work: messages(50, 1500, Key::Rsa, Some(TLS13)),
+    },
+    Scenario {
+        name: "accept-tls-ecdsa",
+        unit: "message",
+        goal: 1.0 / 4.0,
+        work: messages(50, 1500, Key::Ecdsa, Some(TLS13)),
+    },
+    Scenario {
+        name: "accept-tls-resumed",
+        unit: "message",
+        goal: 1.0 / 4.0,
+        work: messages(50, 1500, Key::Rsa, resumed(TLS13)),
+    },
+    Scenario {
+        name: "accept-tls-bulk",
+        unit: "5 MB message",
+        goal: 1.0 / 4.0,
+        work: Work::Sessions {
+            key: Key::Ecdsa,
+            tls: Some(TLS13),
+            clients: 2,
+            sessions: 2,
+            messages: 15,
+            size: 5_000_000,
+            to: "x@discard.test",
+        },
+    },
+    Scenario { name: "relay-tls", unit: "message", goal: 1.0 / 8.0, work: Work::Relay { sessions: 1500 } },
+    Scenario {
+        name: "deliver-maildir",
+        unit: "message",
+        goal: 1.0 / 3.5,
+        work: Work::Maildir { sessions: 1500 },
+    },
+    Scenario {
+        name: "idle-memory",
+        unit: "KB a TLS session",
+        goal: 35.0 / 1530.0,
+        work: Work::Idle { sessions: 90 },
+    },
+    Scenario { name: "start", unit: "ms until mail is accepted", goal: 1.0 / 5.0, work: Work::Start },
+    Scenario { name: "sendmail", unit: "message", goal: 1.0 / 2.0, work: Work::Submit { messages: 100 } },
+];
+
+impl Scenario {
+    /// Is the cost CPU time of a unit?
+    pub(crate) fn is_cpu(&self) -> bool {
+        !matches!(self.work, Work::Idle { .. } | Work::Start)
+    }
+
+    /// One run.
+    pub(crate) async fn measure(&self, world: &World<'_>) -> Result<Measured, String> {
+        let World { subject, sink, scale } = world;
+        let scaled = |count: usize| (count * scale / 100).max(1);
+        match &self.work {
+            Work::Sessions { key, tls, clients, sessions, messages, size, to } => {
+                let load = Load {
+                    server: address(subject, *key),
+                    tls: *tls,
+                    clients: *clients,
+                    sessions: scaled(*sessions).max(*clients),
+                    messages: *messages,
+                    size: *size,
+                    recipient: (*to).to_owned(),
+                };
+                let units = load.sessions * load.messages.max(1);
+                let before = subject.cpu_time();
+                let done = load::run(&load).await?;
+                if tls.is_some_and(|tls| tls.resumes) && done.resumed < load.sessions * 9 / 10 {
+                    return Err(format!("only {} of {} sessions were resumed", done.resumed, load.sessions));
+                }
+                if *messages > 0 {
+                    subject.wait_until_idle()?;
+                }
+                Ok(Measured::cpu(subject.cpu_time() - before, done.elapsed, units))
+            }
+            Work::Relay { sessions } => {
+                let sessions = scaled(*sessions);
+                let goal = sink.taken.load(Ordering::Relaxed) + sessions;
+                self.until(subject, sessions, "x@relay.test", || sink.taken.load(Ordering::Relaxed) >= goal)
+                    .await
+            }
+            Work::Maildir { sessions } => {
+                let sessions = scaled(*sessions);
+                subject.empty_mailbox();
+                self.until(subject, sessions, "x@maildir.test", || subject.delivered() >= sessions).await
+            }
+            Work::Idle { sessions } => {
+                let load = Load {
+                    server: address(subject, Key::Ecdsa),
+                    tls: Some(TLS13),
+                    clients: 1,
+                    sessions: 1,
+                    messages: 0,
+                    size: 0,
+                    recipient: String::new(),
+                };
+                let before = subject.memory();
+                let held = load::idle(&load, *sessions).await?;
+                let after = subject.memory();
+                drop(held);
+                let kilobytes = after.saturating_sub(before) as f64 / 1024.0 / *sessions as f64;
+                Ok(Measured { cost: kilobytes, rate: 0.0 })
+            }
+            Work::Start => {
+                let taken = subject.restart()?;
+                Ok(Measured { cost: taken.as_secs_f64() * 1000.0, rate: 0.0 })
+            }
+            Work::Submit { messages } => submit(subject, scaled(*messages)),
+        }
+    }
+
+    /// Accepts, and waits until all of it has arrived.
+    async fn until(
+        &self,
+        subject: &Subject,
+        sessions: usize,
+        recipient: &str,
+        mut arrived: impl FnMut() -> bool,
+    ) -> Result<Measured, String> {
+        let load = Load {
+            server: address(subject, Key::Rsa),
+            tls: None,
+            clients: 20,
+            sessions: sessions.max(20),
+            messages: 1,
+            size: 4096,
+            recipient: recipient.to_owned(),
+        };
+        let (before, began) = (subject.cpu_time(), Instant::now());
+        load::run(&load).await?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !arrived() {
+            if Instant::now() > deadline {
+                return Err("not everything arrives".into());
+            }
+            // The sink is served by this runtime.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let elapsed = began.elapsed();
+        Ok(Measured::cpu(subject.cpu_time() - before, elapsed, load.sessions))
+    }
+}
+
+impl Measured {
+    fn cpu(cpu: Duration, elapsed: Duration, units: usize) -> Measured {
+        let units = units as f64;
+        Measured { cost: cpu.as_secs_f64() * 1000.0 / units, rate: units / elapsed.as_secs_f64() }
+    }
+}
+
+fn address(subject: &Subject, key: Key) -> std::net::SocketAddr {
+    let port = match key {
+        Key::Rsa => subject.rsa,
+        Key::Ecdsa => subject.ecdsa,
+    };
+    ([127, 0, 0, 1], port).into()
+}
+
+/// The commands' own CPU time counts as well: they are children of this process.
+fn submit(subject: &Subject, messages: usize) -> Result<Measured, String> {
+    use std::io::Write;
+    let children = processes::children_time;
+    let (before, own_before, began) = (subject.cpu_time(), children(), Instant::now());
+    for _ in 0..messages {
+        let mut child = subject
+            .command("sendmail", &["-f", "x@discard.test", "x@discard.test"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(b"Subject: load\n\nbody\n").map_err(|error| error.to_string())?;
+        }
+        if !child.wait().map_err(|error| error.to_string())?.success() {
+            return Err("sendmail fails".into());
+        }
+    }
+    let elapsed = began.elapsed();
+    let own = children() - own_before;
+    subject.wait_until_idle()?;
+    Ok(Measured::cpu(subject.cpu_time() - before + own, elapsed, messages))
+}
