@@ -24,6 +24,9 @@ pub struct Envelope {
     /// The two delimiters of VERP senders (`sendmail -V`, `XVERP`): each recipient is delivered with a sender of its own.
     #[serde(default)]
     pub verp: Option<String>,
+    /// The header says `TLS-Required: no` (RFC 8689 section 5): rather without authentication than not at all.
+    #[serde(default)]
+    pub tls_optional: bool,
     /// What the message is here for.
     #[serde(default)]
     pub purpose: Purpose,

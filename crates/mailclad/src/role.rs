@@ -85,7 +85,7 @@ fn serve(
             runtime()?.block_on(queue::serve(start))
         }
         Role::Send => {
-            let prepared = send::prepare(configuration, log.clone(), tag)?;
+            let prepared = send::prepare(configuration, log.clone(), tag, paths.pickup_socket())?;
             confine(&owner, &jail, log)?;
             runtime()?.block_on(send::serve(prepared, control))
         }

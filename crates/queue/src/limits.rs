@@ -24,6 +24,8 @@ pub(crate) struct Limits {
     pub(crate) transport_retry: Duration,
     /// bounce_size_limit
     pub(crate) bounce_size: u64,
+    /// requiretls_redact_dsn: a notice about a message under REQUIRETLS returns no content, and travels without it.
+    pub(crate) redact_dsn: bool,
     /// myhostname
     pub(crate) hostname: String,
     /// syslog_name
@@ -131,6 +133,7 @@ impl Limits {
             site_pause: settings.get(params::minimal_backoff_time),
             transport_retry: settings.get(params::transport_retry_time),
             bounce_size: settings.get(params::bounce_size_limit).max(0) as u64,
+            redact_dsn: settings.get(params::requiretls_redact_dsn),
             syslog_name: settings.get(params::syslog_name).to_owned(),
             mail_name: settings.get(params::mail_name).to_owned(),
             double_bounce: with_domain(

@@ -53,9 +53,13 @@ pub(crate) struct Notice<'a> {
     pub(crate) threaded: bool,
 }
 
-/// Is the header enough? For RET=HDRS, for large messages, and for everything but failures.
-pub(crate) fn wants_headers_only(kind: Kind, about: &Message, bounce_size_limit: u64) -> bool {
-    kind != Kind::Failure || about.envelope.ret == Some(Return::Headers) || about.size > bounce_size_limit
+/// Is the header enough? For RET=HDRS, for large messages, for what may only travel under REQUIRETLS where notices do not (`redact`,
+/// requiretls_redact_dsn), and for everything but failures.
+pub(crate) fn wants_headers_only(kind: Kind, about: &Message, bounce_size_limit: u64, redact: bool) -> bool {
+    kind != Kind::Failure
+        || about.envelope.ret == Some(Return::Headers)
+        || about.envelope.require_tls && redact
+        || about.size > bounce_size_limit
 }
 
 impl Notice<'_> {
@@ -112,6 +116,8 @@ impl Notice<'_> {
         };
         let thread = if self.threaded { thread(self.content) } else { String::new() };
         let date = date::rfc5322(self.now);
+        // RFC 8689 section 5: what was said of the message holds for what is said about it.
+        let tls_required = if self.about.envelope.tls_optional { "TLS-Required: no\n" } else { "" };
         let eight_bit = self.encoding();
         format!(
             "Received: by {host} ({name})\n\tid {id}; {date}\n\
@@ -120,6 +126,7 @@ impl Notice<'_> {
              Subject: {subject}\n\
              To: {to}\n\
              Auto-Submitted: auto-replied\n\
+             {tls_required}\
              MIME-Version: 1.0\n\
              Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"{boundary}\"\n\
              {eight_bit}\
@@ -405,11 +412,15 @@ mod tests {
     #[test]
     fn only_the_header_of_large_or_confidential_messages() {
         let mut message = about();
-        assert!(!wants_headers_only(Kind::Failure, &message, 20));
-        assert!(wants_headers_only(Kind::Failure, &message, 19));
-        assert!(wants_headers_only(Kind::Delay, &message, 20));
+        assert!(!wants_headers_only(Kind::Failure, &message, 20, true));
+        assert!(wants_headers_only(Kind::Failure, &message, 19, true));
+        assert!(wants_headers_only(Kind::Delay, &message, 20, true));
+        message.envelope.require_tls = true;
+        assert!(wants_headers_only(Kind::Failure, &message, 20, true));
+        assert!(!wants_headers_only(Kind::Failure, &message, 20, false));
+        message.envelope.require_tls = false;
         message.envelope.ret = Some(Return::Headers);
-        assert!(wants_headers_only(Kind::Failure, &message, 20));
+        assert!(wants_headers_only(Kind::Failure, &message, 20, true));
         assert_eq!(header_of(b"A: b\n c\n\nbody"), b"A: b\n c\n");
     }
 

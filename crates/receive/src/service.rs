@@ -64,6 +64,8 @@ pub(crate) struct Service {
     /// `None`: mail goes into the queue.
     pub(crate) proxy_filter: Option<ProxySettings>,
     pub(crate) received: Received,
+    /// `requiretls_esmtp_header`
+    pub(crate) require_tls_header: bool,
     pub(crate) overrides: Overrides,
     /// `smtpd_timeout`.
     pub(crate) timeout: Duration,
@@ -184,6 +186,7 @@ impl Service {
             milters: Milters::of_smtpd(&settings, &tables)?,
             proxy_filter: ProxySettings::read(&settings)?,
             received: Received::read(&settings),
+            require_tls_header: settings.get(params::requiretls_esmtp_header),
             overrides: Overrides::read(&settings),
             timeout: settings.get(params::smtpd_timeout),
             error_sleep: settings.get(params::smtpd_error_sleep_time),
@@ -354,8 +357,7 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
         strict_rfc821_envelopes: settings.get(params::strict_rfc821_envelopes),
         smtputf8: settings.get(params::smtputf8_enable),
         strict_smtputf8: settings.get(params::strict_smtputf8),
-        // Announced once every way that a message can leave keeps the promise (RFC 8689 section 4.2.1).
-        requiretls: false,
+        requiretls: settings.get(params::requiretls_enable),
         discard: EhloKeywords::parse(settings.get(params::smtpd_discard_ehlo_keywords)),
         forbid_unauth_pipelining: settings.get(params::smtpd_forbid_unauth_pipelining),
         bare_newline: match settings.get(params::smtpd_forbid_bare_newline) {

@@ -8,14 +8,15 @@ use link::message::{Caching, Delivery};
 use mail::delivery_line::{Delays, delivery_line};
 use mail::{Outcome, OutcomeKind, Status};
 use maillog::Log;
-use tls::policy::Needs;
+use tls::policy::{Needs, RequireTls, Unmet};
 
 use crate::content::Content;
 use crate::next_hop::NextHop;
 use crate::servers::{self, Server};
 use crate::service::Service;
 use crate::session::Connection;
-use crate::visit::{self, Target, Visited};
+use crate::tlsrpt::{Place, Reporting};
+use crate::visit::{self, Refused, Target, Visited};
 use crate::wish::Policy;
 
 /// What is told to the queue.
@@ -43,6 +44,8 @@ struct Site<'a> {
     text: &'a str,
     next_hop: NextHop,
     policy: Policy,
+    /// Who wants to hear how TLS ended.
+    reporting: Option<Reporting>,
     servers: Vec<Server>,
     /// Nobody else is tried afterwards.
     is_last: bool,
@@ -93,7 +96,15 @@ impl Attempt<'_> {
             }
         };
         self.caching = self.service.caching(self.delivery.caching, &next_hop).await;
-        let policy = Policy::find(self.service, text).await;
+        let needs = match self.needs(&next_hop, text).await {
+            Ok(needs) => needs,
+            Err(unmet) => {
+                let refused = visit::no_plan(self.log, text, &self.service.hostname, &unmet);
+                self.open.fail(refused.outcome);
+                return false;
+            }
+        };
+        let policy = Policy::find(self.service, text, &next_hop, needs, self.log).await;
         if let NextHop::Socket(path) = &next_hop {
             self.over_socket(text, &next_hop, policy, path, is_last).await;
             return false;
@@ -106,14 +117,16 @@ impl Attempt<'_> {
             }
         };
         let is_mx = found.is_mx;
-        let site = Site { text, next_hop, policy, servers: found.servers, is_last: is_last || is_mx };
+        let reporting = Reporting::begin(self.service, &next_hop, &policy, self.log).await;
+        let is_last = is_last || is_mx;
+        let site = Site { text, next_hop, policy, reporting, servers: found.servers, is_last };
         self.try_servers(&site).await;
         is_mx
     }
 
     /// Connections that were kept first, then new ones in the order of preference.
     async fn try_servers(&mut self, site: &Site<'_>) {
-        let mut targets: Vec<Option<Result<Target, Outcome>>> = site.servers.iter().map(|_| None).collect();
+        let mut targets: Vec<Option<Result<Target, Refused>>> = site.servers.iter().map(|_| None).collect();
         let mut visited = vec![false; site.servers.len()];
         let mut sessions = 0;
         if self.caching.load {
@@ -137,25 +150,34 @@ impl Attempt<'_> {
                 Some(target) => target,
                 None => self.target(site, server).await,
             };
+            let is_final = site.is_last
+                && (index + 1 == site.servers.len() || sessions + 1 >= self.service.session_limit);
             let target = match target {
                 Ok(target) => target,
-                Err(outcome) => {
-                    self.open.fail(outcome);
+                Err(refused) => {
+                    if let (Some(reporting), Some(unmet)) = (&site.reporting, &refused.unmet) {
+                        reporting.unmet(&Place { peer: &server.peer(), helo: None, own: None }, unmet);
+                    }
+                    self.open.fail(refused.outcome(is_final));
                     continue;
                 }
             };
-            let is_final = site.is_last
-                && (index + 1 == site.servers.len() || sessions + 1 >= self.service.session_limit);
-            if self.visit_server(&target, server, is_final).await {
+            if self.visit_server(site, &target, server, is_final).await {
                 sessions += 1;
             }
         }
     }
 
     /// Over a new connection; once more in the clear where that is allowed. True: there was a transaction.
-    async fn visit_server(&mut self, target: &Target, server: &Server, is_final: bool) -> bool {
-        let stream = match visit::connect(self.service, server).await {
-            Ok(stream) => stream,
+    async fn visit_server(
+        &mut self,
+        site: &Site<'_>,
+        target: &Target,
+        server: &Server,
+        is_final: bool,
+    ) -> bool {
+        let (stream, own) = match visit::connect(self.service, server).await {
+            Ok(connected) => connected,
             Err(outcome) => {
                 maillog::info!(self.log, "{}", outcome.text);
                 self.open.fail(outcome);
@@ -163,8 +185,12 @@ impl Attempt<'_> {
             }
         };
         let visited = self.visit(target, Connection::New(stream), is_final).await;
+        if let Some(reporting) = &site.reporting {
+            let place = Place { peer: &target.peer, helo: visited.helo.as_deref(), own };
+            reporting.session(&place, &target.plan, &visited.tls);
+        }
         if let Some(clear) = self.in_the_clear(target, &visited)
-            && let Ok(stream) = visit::connect(self.service, server).await
+            && let Ok((stream, _)) = visit::connect(self.service, server).await
         {
             let id = &self.delivery.message.id;
             if is_final {
@@ -213,7 +239,7 @@ impl Attempt<'_> {
     ) {
         let target = match self.target_of(text, next_hop, &policy, None, path).await {
             Ok(target) => target,
-            Err(outcome) => return self.open.fail(outcome),
+            Err(refused) => return self.open.fail(refused.outcome(is_last)),
         };
         if self.caching.load && self.visit_again(&target, is_last).await {
             return;
@@ -226,13 +252,22 @@ impl Attempt<'_> {
         }
     }
 
-    async fn target(&self, site: &Site<'_>, server: &Server) -> Result<Target, Outcome> {
+    async fn target(&self, site: &Site<'_>, server: &Server) -> Result<Target, Refused> {
         self.target_of(site.text, &site.next_hop, &site.policy, Some(server), "").await
     }
 
-    /// What the message asks of TLS. The header TLS-Required (RFC 8689 section 5) is not read: nothing is relaxed.
-    pub(crate) fn needs(&self) -> Needs {
-        Needs { require_tls: self.delivery.message.envelope.require_tls, tls_optional: false }
+    /// What the message asks of TLS, and what that means at this destination.
+    async fn needs(&self, next_hop: &NextHop, text: &str) -> Result<Needs, Unmet> {
+        let envelope = &self.delivery.message.envelope;
+        let require_tls = match &self.service.require_tls {
+            Some(policy) if envelope.require_tls => {
+                let name = next_hop.domain().unwrap_or(text);
+                policy.find(name).await.map_err(Unmet::RequireTlsPolicy)?
+            }
+            _ => RequireTls::No,
+        };
+        let counts = self.service.settings.get(params::tls_required_enable);
+        Ok(Needs { require_tls, tls_optional: envelope.tls_optional && counts })
     }
 
     /// A relay that an administrator named and that can not be found is a mistake to be repaired, not a reason to return mail.

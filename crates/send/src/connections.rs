@@ -241,8 +241,13 @@ mod tests {
         let host = HostFacts { hostname: "me.test".into(), ..HostFacts::default() };
         let settings = Settings::load(&main, &[], &host).unwrap();
         let wish = Wish::of(&settings, level).unwrap();
-        let facts =
-            Facts { next_hop: domain.into(), host: "mx.test".into(), mx: Mx::None, tlsa: Tlsa::NotAsked };
+        let facts = Facts {
+            next_hop: domain.into(),
+            host: "mx.test".into(),
+            mx: Mx::None,
+            tlsa: Tlsa::NotAsked,
+            sts: None,
+        };
         decide(&wish, &facts, Needs::default()).unwrap()
     }
 

@@ -5,25 +5,36 @@ use std::time::Instant;
 
 use mail::{Outcome, Status, TlsFacts};
 use smtp::client::{self, Next, Peer, ServerReply, Stage, Step};
-use tls::policy::{Offer, Unmet, Way};
+use tls::client::Shortcoming;
+use tls::policy::{Offer, RequireTls, Unmet, Way};
 
 use crate::sasl::{self, Credentials, NoMechanism, Sasl};
 use crate::session::{Driver, Job, Proof};
+use crate::tlsrpt::Verdict;
 
 impl Driver<'_> {
     /// The server said what it offers: the policy decides.
     pub(crate) async fn greeted(&mut self, greeted: client::Greeted) -> Step {
+        self.helo = Some(greeted.features().hostname.clone());
         if let Some(proof) = self.proof.take() {
             return self.proceed(greeted, proof).await;
         }
         if greeted.tls().is_some() {
-            // A handshake whose facts did not satisfy the wish leaves no proof, and ended the session before.
-            let outcome = self.unmet(Unmet::NotVerified);
+            // A handshake whose facts did not satisfy the wish leaves no proof.
+            let outcome = self.not_verified();
             return greeted.refuse(outcome);
         }
         if let Some(refusal) = greeted.starttls_refusal() {
+            self.tls = Verdict::Refused(refusal.text.replace('\n', " "));
             return match self.job.plan.admit_plaintext() {
                 Ok(admitted) => self.proceed(greeted, Proof(admitted)).await,
+                Err(_) if self.job.plan.require_tls() >= RequireTls::OpportunisticStartTls => {
+                    let said = refusal.text.replace('\n', " ");
+                    let text = format!("but host {} refused to start TLS: {said}", self.job.peer);
+                    let field = format!("{}/!requiretls:nostarttls", self.job.plan.violated());
+                    let outcome = self.forbidden(10, &text, field);
+                    greeted.refuse(outcome)
+                }
                 Err(_) => {
                     let text = format!(
                         "TLS is required, but host {} refused to start TLS: {}",
@@ -41,6 +52,9 @@ impl Driver<'_> {
             };
         }
         let offer = Offer { starttls: greeted.features().starttls, local_socket: self.job.local_socket };
+        if !offer.starttls {
+            self.tls = Verdict::NotOffered;
+        }
         match self.job.plan.way(offer) {
             Ok(Way::Tls) => match self.check() {
                 Ok(()) => greeted.start_tls(),
@@ -59,6 +73,12 @@ impl Driver<'_> {
                     }
                 }
             }
+            Err(Unmet::NotOffered) if self.job.plan.require_tls() >= RequireTls::OpportunisticStartTls => {
+                let text = format!("but TLS service was not offered by host {}", self.job.peer);
+                let field = format!("{}/!requiretls:nostarttls", self.job.plan.violated());
+                let outcome = self.forbidden(30, &text, field);
+                greeted.refuse(outcome)
+            }
             Err(unmet) => {
                 let outcome = self.unmet(unmet);
                 greeted.refuse(outcome)
@@ -69,6 +89,21 @@ impl Driver<'_> {
     /// The connection is good enough: authenticate where there are credentials and the server wants some, then send.
     async fn proceed(&mut self, greeted: client::Greeted, proof: Proof) -> Step {
         self.tls_field = proof.0.feature().to_owned();
+        match (self.job.plan.require_tls(), greeted.features().require_tls) {
+            (RequireTls::No, _) => {}
+            (RequireTls::Enforce, false) => {
+                let text = format!(
+                    "but no server was found that supports REQUIRETLS. The last attempted server was {}",
+                    self.job.peer
+                );
+                let field = format!("{}/!requiretls:none", self.tls_field);
+                let outcome = self.forbidden(30, &text, field);
+                return greeted.refuse(outcome);
+            }
+            (_, false) => self.tls_field.push_str("/requiretls:none"),
+            (_, true) if self.job.plan.level().must_authenticate() => self.tls_field.push_str("/requiretls"),
+            (_, true) => self.tls_field.push_str("/requiretls:nocertmatch"),
+        }
         if let Some(reply) = greeted.auth_refusal().cloned() {
             return greeted.refuse(self.login_refused(&reply));
         }
@@ -203,6 +238,11 @@ impl Driver<'_> {
                         plan.level().name()
                     );
                 }
+                let resumed = connection.facts.resumed;
+                self.tls = match (&connection.verdict, connection.shortcoming) {
+                    (Err(_), Some(shortcoming)) => Verdict::NotVerified(shortcoming),
+                    (_, shortcoming) => Verdict::Secured { resumed, shortcoming },
+                };
                 self.proof = connection.verdict.ok().map(Proof);
                 self.in_tls = true;
                 Some(connection.facts)
@@ -218,7 +258,11 @@ impl Driver<'_> {
                     maillog::info!(log, "handshake with {target} failed: {meaning}");
                 }
                 self.handshake_failed = true;
-                self.tls_field = plan.violated();
+                self.tls = Verdict::Failed(failure.to_string());
+                self.tls_field = match plan.require_tls() {
+                    RequireTls::No => plan.violated(),
+                    _ => format!("{}/!requiretls:noencryption", plan.violated()),
+                };
                 None
             }
         }
@@ -227,6 +271,33 @@ impl Driver<'_> {
     pub(crate) fn handshake_failure(&self) -> Outcome {
         let text = "Cannot start TLS: handshake failure";
         Outcome::deferred(Status::new(4, 7, 5), self.job.peer.relay(), text)
+    }
+
+    /// What the sender has forbidden, in Postfix's words; for good after the last server (RFC 8689 section 4.2.1).
+    fn forbidden(&mut self, detail: u16, why: &str, field: String) -> Outcome {
+        self.tls_field = field;
+        let text = format!("Sender requested REQUIRETLS, {why}");
+        match self.job.is_final {
+            true => Outcome::bounced(Status::new(5, 7, detail), self.job.peer.relay(), text),
+            false => Outcome::deferred(Status::new(4, 7, detail), self.job.peer.relay(), text),
+        }
+    }
+
+    /// The server is not who the plan asks for.
+    pub(crate) fn not_verified(&mut self) -> Outcome {
+        if self.job.plan.require_tls() != RequireTls::Enforce {
+            return self.unmet(Unmet::NotVerified);
+        }
+        let kind = match self.tls {
+            Verdict::NotVerified(Shortcoming::NotTrusted) => "trusted",
+            _ => "matching",
+        };
+        let text = format!(
+            "but no {kind} server certificate was found. The last attempted server was {}",
+            self.job.peer
+        );
+        let field = format!("{}/requiretls?", self.job.plan.violated());
+        self.forbidden(10, &text, field)
     }
 
     /// Why mail can not go, in Postfix's words.

@@ -5,7 +5,9 @@
 //! - `attempt.rs`: one delivery over as many of them as it takes. `visit.rs`: one server. `connections.rs`: those kept for the next delivery.
 //! - `session.rs`: one connection. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
 //! - `pix.rs`: firewalls that break SMTP.
-//! - `wish.rs`: what is asked of TLS for a destination. `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
+//! - `wish.rs`: what is asked of TLS for a destination; `mta_sts/`: what it publishes itself; `require_tls.rs`: what REQUIRETLS means there.
+//!   `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
+//! - `tlsrpt/`: what reports say of the results.
 //!
 //! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
 #![forbid(unsafe_code)]
@@ -14,14 +16,17 @@ mod attempt;
 mod connections;
 mod content;
 mod greeted;
+mod mta_sts;
 mod next_hop;
 mod pix;
+mod require_tls;
 mod role;
 mod sasl;
 mod servers;
 mod service;
 mod session;
 mod tls_log;
+pub mod tlsrpt;
 mod visit;
 mod wish;
 

@@ -52,6 +52,14 @@ impl NextHop {
         Ok(NextHop::Host { name: name.to_owned(), literal, port })
     }
 
+    /// The domain whose mail exchangers are asked for; `None` for hosts, addresses and sockets.
+    pub(crate) fn mx_domain(&self) -> Option<&str> {
+        match self {
+            NextHop::Host { name, literal: false, .. } if dns::address_literal(name).is_none() => Some(name),
+            _ => None,
+        }
+    }
+
     /// The domain that certificates are compared with (`nexthop`); `None` for sockets.
     pub(crate) fn domain(&self) -> Option<&str> {
         match self {

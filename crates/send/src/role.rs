@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use config::Configuration;
+use config::{Configuration, params};
 use dns::Resolver;
 use link::message::Delivery;
 use link::{Call, Incoming, Link, Reply, Request};
@@ -12,18 +13,26 @@ use maillog::Log;
 use tables::Tables;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::attempt;
 use crate::content::Content;
-use crate::service::Service;
+use crate::service::{self, Service};
+use crate::{attempt, tlsrpt};
 
 /// The services of this role, with what they needed the starting user's rights for.
 pub struct Prepared {
     services: HashMap<String, Result<Arc<Service>, String>>,
+    reports: Option<tlsrpt::Sender>,
 }
 
 /// Reads every smtp and lmtp service of master.cf. A service with a mistake in its settings is reported and defers its mail;
 /// the others work.
-pub fn prepare(configuration: Configuration, log: Log, _tag: u8) -> Result<Prepared, String> {
+///
+/// `pickup` is the socket that reports are handed to.
+pub fn prepare(
+    configuration: Configuration,
+    log: Log,
+    _tag: u8,
+    pickup: PathBuf,
+) -> Result<Prepared, String> {
     let resolver = Arc::new(Resolver::from_system());
     let warnings = log.clone();
     let tables = Tables::new(Arc::new(move |text: &str| maillog::warning!(warnings, "{text}")));
@@ -38,7 +47,11 @@ pub fn prepare(configuration: Configuration, log: Log, _tag: u8) -> Result<Prepa
         }
         services.insert(entry.name.clone(), service.map(Arc::new));
     }
-    Ok(Prepared { services })
+    let settings = configuration.settings("smtp").map_err(|errors| errors.to_string())?;
+    let family =
+        service::family(settings.get(params::inet_protocols), settings.get(params::smtp_address_preference));
+    let reports = tlsrpt::Sender::new(&settings, family, resolver, pickup, log)?;
+    Ok(Prepared { services, reports })
 }
 
 enum Event {
@@ -54,6 +67,9 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     let (_control, calls) = Link::open(control, "master").map_err(|error| error.to_string())?;
     forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
     let services = Arc::new(prepared.services);
+    if let Some(reports) = prepared.reports {
+        tokio::spawn(reports.run());
+    }
     let (mut in_hand, mut draining) = (0usize, false);
     let mut farewells = None;
     // Kept so that the links stay open; a new one takes over, and the old one ends when its peer does.

@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use dns::{Answer, Failure, HostLookup, Mx};
 use mail::{Outcome, Status};
 
+use smtp::client::Peer;
+
 use crate::next_hop::NextHop;
 use crate::service::{DnsSupport, Service};
 
@@ -24,6 +26,17 @@ pub(crate) struct Server {
     pub(crate) secure: bool,
     /// The name that has the addresses; differs from `host` behind an alias.
     pub(crate) name: String,
+}
+
+impl Server {
+    /// As the session and the log name it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer {
+            host: self.host.trim_end_matches('.').to_owned(),
+            address: self.address.ip().to_string(),
+            port: Some(self.address.port()),
+        }
+    }
 }
 
 /// The servers of a next hop.
@@ -69,18 +82,14 @@ pub(crate) struct Choice {
 
 /// Finds the servers.
 pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found, NoServer> {
-    let NextHop::Host { name, literal, port } = next_hop else {
+    let NextHop::Host { name, port, .. } = next_hop else {
         return Err(Outcome::deferred(Status::new(4, 3, 5), "none", "a socket has no servers").into());
     };
     let port = port_number(port.as_deref().unwrap_or(&service.default_port)).ok_or_else(|| {
         let text = format!("unknown service: {}", port.as_deref().unwrap_or(&service.default_port));
         Outcome::deferred(Status::new(4, 3, 5), "none", text)
     })?;
-    let uses_mx = !literal
-        && !service.is_lmtp()
-        && service.dns_support != DnsSupport::Disabled
-        && dns::address_literal(name).is_none();
-    match uses_mx {
+    match uses_mx(service, next_hop) {
         true => of_domain(service, name, port).await,
         false => {
             let servers = of_host(service, name, port, tls::policy::Mx::None).await?;
@@ -192,6 +201,11 @@ fn servers_of<'a>(
         secure: answer.secure,
         name: answer.name.clone(),
     })
+}
+
+/// Has the next hop mail exchangers?
+pub(crate) fn uses_mx(service: &Service, next_hop: &NextHop) -> bool {
+    next_hop.mx_domain().is_some() && !service.is_lmtp() && service.dns_support != DnsSupport::Disabled
 }
 
 /// By preference, equal ones in random order, the preferred family first; not more than the limit, of both families.

@@ -16,11 +16,14 @@ use tls::client::Client;
 use tls::level::ClientLevel;
 
 use crate::connections::{Connections, Limits};
+use crate::mta_sts::MtaSts;
 use crate::next_hop::NextHop;
 use crate::pix::Pix;
+use crate::require_tls::RequireTlsPolicy;
 use crate::sasl::Sasl;
 use crate::servers::Choice;
 use crate::tls_log::TlsLog;
+use crate::tlsrpt::Results;
 
 /// Whether and how the DNS is asked (smtp_dns_support_level).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,12 @@ pub(crate) struct Service {
     pub(crate) policy_maps: Option<Maps>,
     /// smtp_tls_per_site, where there are no policy maps.
     pub(crate) per_site: Option<Maps>,
+    /// smtp_requiretls_policy, where requiretls_enable lets requests count.
+    pub(crate) require_tls: Option<RequireTlsPolicy>,
+    /// Where results of TLS are reported to (TLSRPT).
+    pub(crate) results: Option<Arc<Results>>,
+    /// Where smtp_tls_mta_sts asks for it.
+    pub(crate) mta_sts: Option<MtaSts>,
     /// When smtp_sasl_auth_enable is set.
     pub(crate) sasl: Option<Sasl>,
     pub(crate) queue_directory: String,
@@ -100,11 +109,16 @@ impl Service {
         }
         let per_site = (!sites.is_empty() && policy_maps.is_none())
             .then(|| Maps::open(tables, "smtp_tls_per_site", sites, Flags::default()));
+        let protocols = settings.get(params::inet_protocols);
+        let family = family(protocols, settings.client(params::smtp_address_preference));
+        let mta_sts = match settings.get(params::smtp_tls_mta_sts) && settings.process_name() != "lmtp" {
+            true => Some(MtaSts::new(&settings, family, &log)?),
+            false => None,
+        };
         let is_used = level != ClientLevel::None || policy_maps.is_some() || per_site.is_some();
         let client = engine(&settings, is_used, &log);
         let tls_log = TlsLog::open(&settings, tables, &log);
         let interfaces = settings.get(params::inet_interfaces);
-        let protocols = settings.get(params::inet_protocols);
         let own_addresses =
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
         let is_lmtp = settings.process_name() == "lmtp";
@@ -136,7 +150,7 @@ impl Service {
                 DnsSupport::Disabled => HostLookup::Native,
                 _ => host_lookup(settings.client(params::smtp_host_lookup)),
             },
-            family: family(protocols, settings.client(params::smtp_address_preference)),
+            family,
             own_addresses,
             default_port: if is_lmtp {
                 settings.get(params::lmtp_tcp_port).to_owned()
@@ -159,6 +173,12 @@ impl Service {
             tells_tls: settings.client(params::smtp_log_tls_feature_status),
             policy_maps,
             per_site,
+            require_tls: settings.get(params::requiretls_enable).then(|| {
+                let value = settings.client(params::smtp_requiretls_policy);
+                RequireTlsPolicy::open(tables, "smtp_requiretls_policy", value)
+            }),
+            results: Results::new(&settings, &log).map(Arc::new),
+            mta_sts,
             sasl: Sasl::open(&settings, tables),
             queue_directory: settings.get(params::queue_directory).to_owned(),
             delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
@@ -291,7 +311,7 @@ fn host_lookup(text: &str) -> HostLookup {
     }
 }
 
-fn family(protocols: &str, preference: &str) -> Family {
+pub(crate) fn family(protocols: &str, preference: &str) -> Family {
     let words = config::list::split(protocols);
     let (v4, v6) = match words.contains(&"all") {
         true => (true, true),

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use mail::mime::SevenBit;
 use mail::{Outcome, Status, TlsFacts};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
-use tls::policy::{Admitted, Plan, Unmet};
+use tls::policy::{Admitted, Plan, RequireTls, Unmet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::connections::Idle;
 use crate::content::{CHUNK, Content, may_become_seven_bit, must_become_seven_bit};
 use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
+use crate::tlsrpt::Verdict;
 
 /// Content up to this many bytes goes out together with the end of data.
 const SMALL: usize = 16 * 1024;
@@ -51,6 +52,10 @@ pub(crate) struct Result {
     pub(crate) uses: u32,
     /// For the next delivery, when the job said so and nothing speaks against it.
     pub(crate) kept: Option<Box<Idle>>,
+    /// How TLS ended.
+    pub(crate) tls: Verdict,
+    /// What the server calls itself.
+    pub(crate) helo: Option<String>,
 }
 
 /// What a connection is for.
@@ -72,6 +77,8 @@ pub(crate) struct Job<'a> {
     pub(crate) content: Content,
     /// Keep the connection afterwards.
     pub(crate) keeps: bool,
+    /// No other server would be tried: what the sender has forbidden is returned.
+    pub(crate) is_final: bool,
 }
 
 /// The proof of the TLS room, shown to the session.
@@ -108,12 +115,18 @@ pub(crate) struct Driver<'a> {
     since: Instant,
     uses_before: u32,
     kept: Option<Box<Idle>>,
+    /// How TLS ended; nothing for a connection that was kept.
+    pub(crate) tls: Verdict,
+    pub(crate) helo: Option<String>,
 }
 
 /// Carries out one delivery over an open connection.
 pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) -> Result {
     let count = job.message.envelope.recipients.len();
-    let tls_field = job.plan.undecided();
+    let tls_field = match job.plan.require_tls() {
+        RequireTls::No => job.plan.undecided(),
+        _ => format!("{}/requiretls?", job.plan.undecided()),
+    };
     let mut driver = Driver {
         job,
         stream: Box::new(tokio::io::empty()),
@@ -131,6 +144,8 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         since: Instant::now(),
         uses_before: 0,
         kept: None,
+        tls: Verdict::None,
+        helo: None,
     };
     let first = match connection {
         Connection::New(stream) => {
@@ -159,6 +174,8 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         setup: driver.setup.unwrap_or_else(|| began.elapsed()),
         uses: driver.uses_before + 1,
         kept: driver.kept,
+        tls: driver.tls,
+        helo: driver.helo,
         outcomes,
     }
 }
@@ -189,7 +206,7 @@ impl Driver<'_> {
         match self.shake().await {
             Some(facts) if self.proof.is_some() => Ok(client::begin(options, peer, Some(facts))),
             Some(facts) => {
-                let outcome = self.unmet(Unmet::NotVerified);
+                let outcome = self.not_verified();
                 match client::begin(options, peer, Some(facts)).next {
                     Next::Read(conversation) => Ok(conversation.leave(outcome)),
                     _ => Err(Box::new(outcome)),
@@ -241,7 +258,7 @@ impl Driver<'_> {
                 Next::Greeted(greeted) => self.greeted(greeted).await,
                 Next::StartTls(upgrade) => match self.shake().await {
                     Some(facts) if self.proof.is_some() => upgrade.secured(facts),
-                    Some(_) => upgrade.refused(self.unmet(Unmet::NotVerified)),
+                    Some(_) => upgrade.refused(self.not_verified()),
                     None => {
                         let closed = upgrade.failed();
                         Step { send: Vec::new(), notices: Vec::new(), next: Next::Closed(closed) }

@@ -1,5 +1,6 @@
 //! One server: connecting to it, what is decided for it, and a session with it for the recipients that are still open.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use maillog::Log;
 use smtp::client::{LoopDetection, Message, Peer};
 use smtp::server::EhloKeywords;
 use tables::{Key, Lookup};
-use tls::policy::{Plan, Unmet};
+use tls::policy::{Plan, RequireTls, Unmet};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::attempt::Attempt;
@@ -18,6 +19,7 @@ use crate::sasl::{self, Credentials};
 use crate::servers::Server;
 use crate::service::Service;
 use crate::session::{self, Connection, Job, Stream};
+use crate::tlsrpt::Verdict;
 use crate::wish::Policy;
 
 /// A server, and all that was decided for it before connecting.
@@ -41,10 +43,40 @@ pub(crate) struct Visited {
     pub(crate) stale: bool,
     /// Why recipients are still open.
     pub(crate) reason: String,
+    /// How TLS ended, and what the server calls itself.
+    pub(crate) tls: Verdict,
+    pub(crate) helo: Option<String>,
+}
+
+/// Why there is no [`Target`].
+#[derive(Clone)]
+pub(crate) struct Refused {
+    /// For those whom no other server helps.
+    pub(crate) outcome: Outcome,
+    /// What the policy says, if it is that.
+    pub(crate) unmet: Option<Unmet>,
+}
+
+impl From<Outcome> for Refused {
+    fn from(outcome: Outcome) -> Refused {
+        Refused { outcome, unmet: None }
+    }
+}
+
+impl Refused {
+    /// What the sender has forbidden is returned after the last server.
+    pub(crate) fn outcome(self, is_final: bool) -> Outcome {
+        match self.unmet {
+            Some(Unmet::RequireTls(_)) if is_final => {
+                Outcome::bounced(Status::new(5, 7, 10), "none", self.outcome.text)
+            }
+            _ => self.outcome,
+        }
+    }
 }
 
 impl Attempt<'_> {
-    /// Decides about a server. The outcome is for those whom no other server helps.
+    /// Decides about a server.
     pub(crate) async fn target_of(
         &self,
         next_hop_text: &str,
@@ -52,18 +84,14 @@ impl Attempt<'_> {
         policy: &Policy,
         server: Option<&Server>,
         path: &str,
-    ) -> Result<Target, Outcome> {
+    ) -> Result<Target, Refused> {
         let service = self.service;
         let peer = match server {
-            Some(server) => Peer {
-                host: server.host.trim_end_matches('.').to_owned(),
-                address: server.address.ip().to_string(),
-                port: Some(server.address.port()),
-            },
+            Some(server) => server.peer(),
             None => Peer { host: service.hostname.clone(), address: path.to_owned(), port: None },
         };
         let plan = policy
-            .plan(service, next_hop, server, self.needs())
+            .plan(service, next_hop, server)
             .await
             .map_err(|unmet| no_plan(self.log, next_hop_text, &peer.host, &unmet))?;
         let envelope = &self.delivery.message.envelope;
@@ -121,6 +149,9 @@ impl Attempt<'_> {
         let indexes = self.open.indexes();
         let mut envelope = self.delivery.message.envelope.clone();
         envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
+        if target.plan.require_tls() == RequireTls::No {
+            envelope.require_tls = false;
+        }
         let options = self.options(target).await;
         let job = Job {
             service: self.service,
@@ -139,6 +170,7 @@ impl Attempt<'_> {
             },
             content: self.content.clone(),
             keeps: target.keeps,
+            is_final,
         };
         let result = session::run(job, connection, self.began).await;
         if let Some(idle) = result.kept {
@@ -150,6 +182,8 @@ impl Attempt<'_> {
             lost_in_tls: result.lost_in_tls,
             stale: result.stale,
             reason: String::new(),
+            tls: result.tls,
+            helo: result.helo,
         };
         if result.stale {
             return visited;
@@ -169,14 +203,18 @@ impl Attempt<'_> {
     }
 }
 
-/// Connects over TCP.
-pub(crate) async fn connect(service: &Service, server: &Server) -> Result<Box<dyn Stream>, Outcome> {
+/// Connects over TCP. Gives our own address of the connection too.
+pub(crate) async fn connect(
+    service: &Service,
+    server: &Server,
+) -> Result<(Box<dyn Stream>, Option<IpAddr>), Outcome> {
     let connecting = tokio::time::timeout(service.connect_timeout, TcpStream::connect(server.address)).await;
     let why = match connecting {
         Ok(Ok(stream)) => {
             // A command and its answer cross at once: waiting to fill packets would only add delay.
             let _ = stream.set_nodelay(true);
-            return Ok(Box::new(stream));
+            let own = stream.local_addr().ok().map(|address| address.ip());
+            return Ok((Box::new(stream), own));
         }
         Ok(Err(error)) => reason(&error),
         Err(_elapsed) => "Connection timed out".to_owned(),
@@ -208,13 +246,13 @@ pub(crate) async fn connect_to_socket(service: &Service, path: &str) -> Result<B
 }
 
 /// There is nothing that may be done with a server: the log says why, and the mail waits.
-fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> Outcome {
+pub(crate) fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> Refused {
     if let Some(warning) = unmet.warning() {
         maillog::warning!(log, "{warning}");
     }
     let text = unmet.text(host);
     maillog::warning!(log, "TLS policy lookup for {next_hop}/{host}: {text}");
-    Outcome::deferred(unmet.status(), "none", text)
+    Refused { outcome: Outcome::deferred(unmet.status(), "none", text), unmet: Some(unmet.clone()) }
 }
 
 /// The system's words without the number that Rust adds.

@@ -4,10 +4,12 @@
 use config::params;
 use dns::Failure;
 use tables::{Key, Lookup, Maps};
+use tls::ClientLevel;
 use tls::policy::{self, Facts, Mx, Needs, Plan, Tlsa, TlsaRecord, Unmet, Wish};
 
+use crate::mta_sts::Finding;
 use crate::next_hop::NextHop;
-use crate::servers::Server;
+use crate::servers::{self, Server};
 use crate::service::{DnsSupport, Service};
 
 /// What is wished for a destination, before its servers are known.
@@ -16,16 +18,33 @@ pub(crate) struct Policy {
     /// The value of smtp_tls_per_site for the next hop; one for the server may follow.
     per_site: Option<Option<String>>,
     next_hop: String,
+    needs: Needs,
+    /// What the domain publishes for MTA-STS.
+    pub(crate) sts: Finding,
 }
 
 impl Policy {
     /// Looks the destination up. A policy that is not understood is never ignored: it stands for all servers.
-    pub(crate) async fn find(service: &Service, next_hop_text: &str) -> Policy {
+    pub(crate) async fn find(
+        service: &Service,
+        next_hop_text: &str,
+        next_hop: &NextHop,
+        needs: Needs,
+        log: &maillog::Log,
+    ) -> Policy {
+        // Who does not insist on TLS does not insist on what others say of it (RFC 8689 section 5).
+        if needs.is_relaxed() {
+            let wish = Wish::of(&service.settings, service.level).map_err(Unmet::Configuration);
+            let next_hop = next_hop_text.to_ascii_lowercase();
+            return Policy { wish, per_site: None, next_hop, needs, sts: Finding::default() };
+        }
         let wish = match &service.policy_maps {
             Some(maps) => from_maps(service, maps, next_hop_text).await,
             None => Wish::of(&service.settings, service.level).map_err(Unmet::Configuration),
         };
-        let mut policy = Policy { wish, per_site: None, next_hop: next_hop_text.to_ascii_lowercase() };
+        let sts = published(service, next_hop, &wish, log).await;
+        let mut policy =
+            Policy { wish, per_site: None, next_hop: next_hop_text.to_ascii_lowercase(), needs, sts };
         if let Some(maps) = &service.per_site {
             match site(maps, next_hop_text, "next-hop destination").await {
                 Ok(value) => policy.per_site = Some(value),
@@ -35,14 +54,24 @@ impl Policy {
         policy
     }
 
+    /// The message says that TLS need not be (RFC 8689 section 5).
+    pub(crate) fn is_relaxed(&self) -> bool {
+        self.needs.is_relaxed()
+    }
+
+    /// What a plugin for MTA-STS says of the destination.
+    pub(crate) fn plugin(&self) -> Option<&policy::Sts> {
+        self.wish.as_ref().ok()?.sts.as_ref()
+    }
+
     /// The decision for one server.
     pub(crate) async fn plan(
         &self,
         service: &Service,
         next_hop: &NextHop,
         server: Option<&Server>,
-        needs: Needs,
     ) -> Result<Plan, Unmet> {
+        let needs = self.needs;
         let host = server.map_or(&service.hostname, |server| &server.host);
         let mut wish = self.wish.clone()?;
         if let (Some(value), Some(maps)) = (&self.per_site, &service.per_site) {
@@ -64,8 +93,31 @@ impl Policy {
             } else {
                 Tlsa::NotAsked
             },
+            sts: self.sts.policy.clone(),
         };
         policy::decide(&wish, &facts, needs)
+    }
+}
+
+/// What a domain publishes for MTA-STS, where it is asked for and could add anything: for domains that have mail exchangers, and where
+/// no table has said more.
+async fn published(
+    service: &Service,
+    next_hop: &NextHop,
+    wish: &Result<Wish, Unmet>,
+    log: &maillog::Log,
+) -> Finding {
+    let opportunistic = |wish: &Wish| {
+        wish.sts.is_none()
+            && matches!(wish.level, ClientLevel::May | ClientLevel::Encrypt | ClientLevel::Dane)
+    };
+    match (&service.mta_sts, next_hop.mx_domain(), wish) {
+        (Some(mta_sts), Some(domain), Ok(wish))
+            if opportunistic(wish) && servers::uses_mx(service, next_hop) =>
+        {
+            mta_sts.find(&service.resolver, domain, log).await
+        }
+        _ => Finding::default(),
     }
 }
 

@@ -206,6 +206,8 @@ struct Promises {
     #[serde(default)]
     verp: Option<String>,
     #[serde(default)]
+    tls_optional: bool,
+    #[serde(default)]
     purpose: Purpose,
 }
 
@@ -218,6 +220,7 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
         envid: envelope.envid.clone(),
         require_tls: envelope.require_tls,
         verp: envelope.verp.clone(),
+        tls_optional: envelope.tls_optional,
         purpose: envelope.purpose,
     };
     let inserted = connection
@@ -336,7 +339,8 @@ fn add_attempt(
 }
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let Promises { body, smtputf8, ret, envid, require_tls, verp, purpose } = from_json(row, 10)?;
+    let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose } =
+        from_json(row, 10)?;
     let origin: Origin = from_json(row, 11)?;
     Ok(Stored {
         message: Message {
@@ -350,6 +354,7 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
                 envid,
                 require_tls,
                 verp,
+                tls_optional,
                 purpose,
             },
             origin,

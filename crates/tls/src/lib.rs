@@ -1,6 +1,7 @@
 //! TLS: one decision (`policy`), one way to read the settings, certificates, trust, one handshake, one set of facts.
 //!
 //! - `level.rs`, `policy/`: what was asked for, and the one function that decides what is done.
+//! - `sts.rs`: what a domain publishes for MTA-STS.
 //! - `protocols.rs`, `ciphers.rs`, `groups.rs`: Postfix's lists, read into what the library wants.
 //! - `options.rs`, `dh.rs`, `library.rs`: the knobs of the library, its Diffie-Hellman groups, its own configuration file.
 //! - `files.rs`: the files of a process, read while it may. `identity.rs`: our own certificates and keys. `trust.rs`: the anchors, and
@@ -33,6 +34,7 @@ pub mod policy;
 pub mod problem;
 pub mod protocols;
 pub mod server;
+pub mod sts;
 mod trace;
 mod trust;
 

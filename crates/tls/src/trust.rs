@@ -9,6 +9,7 @@ use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslContextBuilder, SslRef, SslVerifyMode};
 use openssl::x509::{X509, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 
+use crate::client::Shortcoming;
 use crate::log_level::LogLevels;
 use crate::{ffi, journal};
 
@@ -180,6 +181,26 @@ pub(crate) fn untrusted_reason(ssl: &SslRef, role: &str) -> Option<String> {
             format!("{who} certificate verification failed for PEER: num={number}:{}", result.error_string())
         }
     })
+}
+
+/// What was found wrong first, for a report.
+pub(crate) fn shortcoming(ssl: &SslRef) -> Shortcoming {
+    let first = index().and_then(|index| ssl.ex_data(index)).and_then(|first| first.0.get());
+    let result = first.map_or_else(|| ssl.verify_result(), |(result, ..)| *result);
+    match result.as_raw() {
+        openssl_sys::X509_V_ERR_HOSTNAME_MISMATCH | openssl_sys::X509_V_ERR_IP_ADDRESS_MISMATCH => {
+            Shortcoming::HostMismatch
+        }
+        openssl_sys::X509_V_ERR_CERT_HAS_EXPIRED => Shortcoming::Expired,
+        openssl_sys::X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+        | openssl_sys::X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
+        | openssl_sys::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
+        | openssl_sys::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+        | openssl_sys::X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+        | openssl_sys::X509_V_ERR_CERT_UNTRUSTED => Shortcoming::NotTrusted,
+        _ if result == X509VerifyResult::OK => Shortcoming::Other("certificate not accepted".into()),
+        _ => Shortcoming::Other(result.error_string().to_owned()),
+    }
 }
 
 /// `/O=Test CA Org/CN=Test CA`. Names come from strangers: control characters become `?`, and 1,024 characters are enough.

@@ -8,7 +8,7 @@ use mail::TlsFacts;
 use mail::tls_facts::Trust;
 use openssl::x509::X509;
 use testkit::authority::{Authority, Issued, KeyKind, Wish as CertificateWish};
-use tls::client::{self, Client};
+use tls::client::{self, Client, Shortcoming};
 use tls::journal::Journal;
 use tls::level::ServerLevel;
 use tls::log_level::LogLevels;
@@ -26,6 +26,7 @@ struct Seen {
     facts: TlsFacts,
     admitted: Option<String>,
     explanation: Option<String>,
+    shortcoming: Option<Shortcoming>,
     lines: Vec<String>,
 }
 
@@ -64,7 +65,7 @@ impl Site {
         let policy = policy.replace("DIR", self.dir.path().to_str().unwrap());
         let wish: Wish = destination_policy(&self.settings(""), &policy, &mut Vec::new()).unwrap();
         let mx = Mx::Found { secure, name: "site.test".into() };
-        let facts = Facts { next_hop: "site.test".into(), host: "mx.test".into(), mx, tlsa };
+        let facts = Facts { next_hop: "site.test".into(), host: "mx.test".into(), mx, tlsa, sts: None };
         decide(&wish, &facts, Needs::default()).unwrap()
     }
 }
@@ -94,6 +95,7 @@ async fn connect(server: &Server, client: &Client, plan: &Plan, address: &str) -
         facts: connection.facts,
         admitted: connection.verdict.ok().map(|admitted| admitted.feature().to_owned()),
         explanation: connection.explanation,
+        shortcoming: connection.shortcoming,
         lines,
     }
 }
@@ -280,6 +282,7 @@ async fn settings_that_can_not_be_carried_out_are_named() {
             host: "mx.test".into(),
             mx: Mx::None,
             tlsa: Tlsa::NotAsked,
+            sts: None,
         };
         let checked = client.check(&decide(&wish, &facts, Needs::default()).unwrap());
         match part {
@@ -287,6 +290,51 @@ async fn settings_that_can_not_be_carried_out_are_named() {
             None => assert_eq!(checked, Ok(()), "{text}"),
         }
     }
+}
+
+/// MTA-STS goes by the authorities of the Web, and by the server's own name; a policy that is tested changes nothing but the report.
+#[tokio::test]
+async fn published_policies_are_enforced_or_tested() {
+    let site = Site::new();
+    let issue = |name: &str, days: i64| {
+        let wish = CertificateWish { from_days: -9, to_days: days, ..CertificateWish::named(name) };
+        site.root.issue_as(name, KeyKind::EcdsaP256, &wish)
+    };
+    let stranger = Authority::new("Stranger CA").issue("mx.test", KeyKind::EcdsaP256);
+    let settings = site.settings("https_CAfile = DIR/ca.pem");
+    let plan = |mode: &str| {
+        let policy = format!("version: STSv1\nmode: {mode}\nmx: mx.test\nmax_age: 9\n");
+        let facts = Facts {
+            next_hop: "site.test".into(),
+            host: "mx.test".into(),
+            mx: Mx::Found { secure: false, name: "site.test".into() },
+            tlsa: Tlsa::NotAsked,
+            sts: Some(Arc::new(tls::sts::Policy::parse(policy.as_bytes()).unwrap())),
+        };
+        let wish = Wish::of(&settings, tls::ClientLevel::May).unwrap();
+        decide(&wish, &facts, Needs::default()).unwrap()
+    };
+    // The authorities of smtp_tls_CAfile do not count: there are none here.
+    let client = Client::new(&settings, &mut Vec::new()).unwrap();
+    for (issued, shortcoming) in [
+        (issue("mx.test", 9), None),
+        (issue("other.test", 9), Some(Shortcoming::HostMismatch)),
+        (issue("mx.test", -1), Some(Shortcoming::Expired)),
+        (stranger, Some(Shortcoming::NotTrusted)),
+    ] {
+        let server = site.server(&issued, &[]);
+        let enforced = connect(&server, &client, &plan("enforce"), "192.0.2.1").await;
+        let expected = shortcoming.is_none().then_some("may:secure");
+        assert_eq!(enforced.admitted.as_deref(), expected, "{shortcoming:?}");
+        assert_eq!(enforced.shortcoming, shortcoming);
+        let tested = connect(&server, &client, &plan("testing"), "192.0.2.1").await;
+        assert_eq!(tested.admitted.as_deref(), Some("may"), "{shortcoming:?}");
+        assert_eq!(tested.shortcoming, shortcoming);
+        let trust = if shortcoming.is_none() { Trust::Trusted } else { Trust::Untrusted };
+        assert_eq!(tested.facts.trust, trust);
+    }
+    let missing = Client::new(&site.settings("https_CAfile = DIR/missing.pem"), &mut Vec::new()).unwrap();
+    assert!(missing.check(&plan("enforce")).unwrap_err().contains("https_CAfile"));
 }
 
 /// A session brings its trust along, so it is for the same plan and the same server only.

@@ -62,6 +62,7 @@ impl Site {
             host: "mx.test".into(),
             mx: Mx::None,
             tlsa: Tlsa::NotAsked,
+            sts: None,
         };
         decide(&wish, &facts, Needs::default()).unwrap()
     }

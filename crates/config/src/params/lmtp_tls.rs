@@ -10,7 +10,7 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_log_tls_feature_status: NBool = "yes", Works;
 
     /// As `smtp_requiretls_policy`, for the LMTP client.
-    lmtp_requiretls_policy: Text = "opportunistic", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    lmtp_requiretls_policy: Text = "opportunistic", Works;
 
     /// As `smtp_starttls_timeout`, for the LMTP client.
     lmtp_starttls_timeout: Time(min: 1) = "300s", Works;
@@ -130,13 +130,13 @@ params! { lmtp_tls, "LMTP client: TLS";
     lmtp_tls_wrappermode: Bool = "no", Works;
 
     /// As `smtp_tlsrpt_enable`, for the LMTP client.
-    lmtp_tlsrpt_enable: NBool = "no", Planned("TLSRPT is not built yet");
+    lmtp_tlsrpt_enable: NBool = "no", Accepted("TLSRPT (RFC 8460) is about SMTP; Postfix reports nothing about LMTP either");
 
     /// As `smtp_tlsrpt_skip_reused_handshakes`, for the LMTP client.
-    lmtp_tlsrpt_skip_reused_handshakes: NBool = "no", Planned("TLSRPT is not built yet");
+    lmtp_tlsrpt_skip_reused_handshakes: NBool = "no", Accepted("TLSRPT (RFC 8460) is about SMTP; Postfix reports nothing about LMTP either");
 
     /// As `smtp_tlsrpt_socket_name`, for the LMTP client.
-    lmtp_tlsrpt_socket_name: Text = "", Planned("TLSRPT is not built yet");
+    lmtp_tlsrpt_socket_name: Text = "", Accepted("TLSRPT (RFC 8460) is about SMTP; Postfix reports nothing about LMTP either");
 
     /// As `smtp_use_tls`, for the LMTP client.
     lmtp_use_tls: Bool = "no", Works;

@@ -10,7 +10,7 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_log_tls_feature_status: NBool = "yes", Works;
 
     /// How REQUIRETLS is enforced for each next hop.
-    smtp_requiretls_policy: Text = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    smtp_requiretls_policy: Text = "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", Works;
 
     /// How long the TLS handshake may take.
     smtp_starttls_timeout: Time(min: 1) = "300s", Works;
@@ -133,13 +133,13 @@ params! { smtp_tls, "SMTP client: TLS";
     smtp_tls_wrappermode: Bool = "no", Works;
 
     /// Whether TLS results are reported for TLSRPT (RFC 8460).
-    smtp_tlsrpt_enable: NBool = "no", Planned("TLSRPT is not built yet");
+    smtp_tlsrpt_enable: NBool = "no", Works;
 
     /// Whether resumed sessions are left out of that report.
-    smtp_tlsrpt_skip_reused_handshakes: NBool = "no", Planned("TLSRPT is not built yet");
+    smtp_tlsrpt_skip_reused_handshakes: NBool = "no", Works;
 
     /// The socket of the TLSRPT collector.
-    smtp_tlsrpt_socket_name: Text = "", Planned("TLSRPT is not built yet");
+    smtp_tlsrpt_socket_name: Text = "", Works;
 
     /// Old switch: TLS is used where it is offered.
     smtp_use_tls: Bool = "no", Works;

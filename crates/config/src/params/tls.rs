@@ -7,13 +7,13 @@ params! { tls, "TLS";
     openssl_path: Text(min: 1) = "openssl", Accepted("only installation and manual pages use it");
 
     /// Whether the REQUIRETLS option of MAIL FROM is offered (RFC 8689).
-    requiretls_enable: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    requiretls_enable: NBool = "yes", Works;
 
     /// Whether a header carries a REQUIRETLS request through content filters.
-    requiretls_esmtp_header: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    requiretls_esmtp_header: NBool = "yes", Works;
 
     /// Whether notices about REQUIRETLS mail leave out its body and need no TLS themselves.
-    requiretls_redact_dsn: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    requiretls_redact_dsn: NBool = "yes", Works;
 
     /// Whether the system's certificate authorities are trusted in addition.
     tls_append_default_CA: Bool = "no", Works;
@@ -82,7 +82,7 @@ params! { tls, "TLS";
     tls_random_source: Text = "dev:/dev/urandom", Accepted("OpenSSL seeds its random numbers from the kernel");
 
     /// Whether a `TLS-Required: no` header relaxes TLS policies (RFC 8689).
-    tls_required_enable: NBool = "yes", Planned("REQUIRETLS (RFC 8689) is not built yet");
+    tls_required_enable: NBool = "yes", Works;
 
     /// Tables with key and certificate files for each name that clients ask for.
     tls_server_sni_maps: Text(form: Tables) = "", Works;

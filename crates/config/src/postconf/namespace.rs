@@ -43,8 +43,8 @@ pub(super) enum Class {
     Builtin,
     /// Postfix's; may not be set.
     ReadOnly,
-    /// Postfix's, of old; it counts as the administrator's once somebody sets it.
-    Legacy,
+    /// Postfix's of old, or ours alone; it counts as the administrator's once somebody sets it.
+    Unlisted,
     /// Made of a service's name.
     Service,
     /// The administrator's.
@@ -131,7 +131,7 @@ fn builtin(computed: &HashMap<&'static str, String>) -> BTreeMap<String, Node> {
         area.entries.iter().map(|entry| {
             let class = match entry.name {
                 "process_id" | "process_name" | "service_name" => Class::ReadOnly,
-                _ if params::is_legacy(area) => Class::Legacy,
+                _ if params::is_unlisted(area) => Class::Unlisted,
                 _ => Class::Builtin,
             };
             let default = match entry.default {

@@ -21,13 +21,13 @@ pub(super) fn show(names: &Namespace, request: &Request, report: &mut Report) ->
 }
 
 impl Classes {
-    /// Whether parameters of the class are shown. An old name is not, unless somebody sets it.
+    /// Whether parameters of the class are shown. An old name is not, nor one that Postfix does not have, unless somebody sets it.
     pub(super) fn admit(self, class: Class) -> bool {
         match class {
             Class::Builtin | Class::ReadOnly => self.builtin,
             Class::Service => self.service,
             Class::User => self.user,
-            Class::Legacy => false,
+            Class::Unlisted => false,
         }
     }
 }

@@ -72,7 +72,7 @@ impl Scan<'_> {
                     self.settings_mut(service).remove(name);
                     continue;
                 }
-                if node.class == Class::Legacy {
+                if node.class == Class::Unlisted {
                     node.class = Class::User;
                 }
                 if node.raw {

@@ -18,6 +18,7 @@ mod queue;
 mod queue_link;
 mod sendmail;
 mod stand_alone;
+mod tlsrpt;
 mod why;
 
 use std::ffi::OsString;
@@ -87,6 +88,7 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "export-queue", about: "give the queue back to Postfix", run: exchange::export },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
+    Command { name: "tlsrpt", about: "show what TLSRPT reports will say", run: tlsrpt::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
     Command {
         name: "compat",

@@ -101,8 +101,13 @@ async fn probe(settings: &Settings, target: &str, wrapper: bool) -> Result<Strin
     let mut wish = Wish::of(settings, ClientLevel::Secure)?;
     wish.names = vec!["hostname".into()];
     wish.wrapper = wrapper;
-    let facts =
-        Facts { next_hop: host.to_owned(), host: host.to_owned(), mx: Mx::None, tlsa: Tlsa::NotAsked };
+    let facts = Facts {
+        next_hop: host.to_owned(),
+        host: host.to_owned(),
+        mx: Mx::None,
+        tlsa: Tlsa::NotAsked,
+        sts: None,
+    };
     let plan = decide(&wish, &facts, Needs::default()).map_err(|unmet| unmet.text(host))?;
     let server = Server { host: host.to_owned(), address, port: Some(port) };
     let connection = client.connect(&plan, &server, stream, Journal::silent()).await.map_err(|failure| {

@@ -50,7 +50,8 @@ impl QueueRole {
             })
             .cloned()
             .collect();
-        let headers_only = notice::wants_headers_only(kind, message, self.limits.bounce_size);
+        let headers_only =
+            notice::wants_headers_only(kind, message, self.limits.bounce_size, self.limits.redact_dsn);
         let to_sender = |to: Address, about: Vec<Told>| Copy {
             from: Address::null(),
             to,
@@ -125,6 +126,8 @@ impl QueueRole {
                     sender: from,
                     recipients: vec![recipient],
                     smtputf8: message.envelope.smtputf8,
+                    require_tls: message.envelope.require_tls && !self.limits.redact_dsn,
+                    tls_optional: message.envelope.tls_optional,
                     ..mail::Envelope::default()
                 };
                 let notice = Message {
@@ -144,7 +147,8 @@ impl QueueRole {
     /// What of the message a notice returns. A body that can not be read is not returned; the notice goes all the same.
     fn returned_content(&self, kind: Kind, about: &Message) -> Vec<u8> {
         let inline = self.active.get(&about.id).and_then(|active| active.body.clone());
-        let headers_only = notice::wants_headers_only(kind, about, self.limits.bounce_size);
+        let headers_only =
+            notice::wants_headers_only(kind, about, self.limits.bounce_size, self.limits.redact_dsn);
         let body = tokio::task::block_in_place(|| self.spool.body(about, inline));
         let content = match body {
             Ok(Body::Inline(bytes)) => bytes,

@@ -43,6 +43,10 @@ pub(crate) struct HeaderRules {
     pub(crate) rewrite_remote: bool,
     /// `header_from_format = obsolete`.
     pub(crate) obsolete_from: bool,
+    /// `tls_required_enable`: `TLS-Required: no` counts.
+    pub(crate) tls_required: bool,
+    /// `requiretls_esmtp_header`: `Require-TLS-ESMTP: yes` counts.
+    pub(crate) require_tls_header: bool,
     /// `full_name_encoding_charset`.
     pub(crate) full_name_charset: String,
 }
@@ -66,6 +70,9 @@ pub(crate) struct HeaderPass {
     hops: usize,
     seen: Seen,
     message_id: Option<String>,
+    /// REQUIRETLS was asked for, with MAIL FROM or in the header.
+    require_tls: bool,
+    tls_optional: bool,
 }
 
 /// Which fields were there. The second of each pair is for the `Resent-` form.
@@ -108,12 +115,24 @@ impl HeaderPass {
             hops: 0,
             seen: Seen::default(),
             message_id: None,
+            require_tls: false,
+            tls_optional: false,
         }
     }
 
     /// The Message-Id: field's value, once the header is complete; empty when there is none.
     pub(crate) fn message_id(&self) -> &str {
         self.message_id.as_deref().unwrap_or_default()
+    }
+
+    /// The client asked for REQUIRETLS, and the first lines say so for filters: the header's own word of it is one too many.
+    pub(crate) fn requires_tls_already(&mut self) {
+        self.require_tls = true;
+    }
+
+    /// What the header says about TLS on the way (RFC 8689 section 5, postconf(5) requiretls_esmtp_header).
+    pub(crate) fn tls_wishes(&self) -> (bool, bool) {
+        (self.require_tls, self.tls_optional)
     }
 
     /// `hopcount_limit` Received: headers: the message goes in circles.
@@ -293,6 +312,9 @@ impl HeaderPass {
         if self.rules.drop.iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
             return Ok(());
         }
+        if self.is_repeated_request(&name, field.value()) {
+            return Ok(());
+        }
         self.note(&name, field.value());
         if let Some(place) = place_of(&name)
             && (self.context == Context::Local || self.rules.rewrite_remote)
@@ -327,6 +349,13 @@ impl HeaderPass {
         checking.look(maps, Subject::Header, text, message).await
     }
 
+    fn is_repeated_request(&mut self, name: &str, value: &[u8]) -> bool {
+        self.rules.require_tls_header
+            && name.eq_ignore_ascii_case("Require-TLS-ESMTP")
+            && value.trim_ascii().eq_ignore_ascii_case(b"yes")
+            && std::mem::replace(&mut self.require_tls, true)
+    }
+
     fn note(&mut self, name: &str, value: &[u8]) {
         let lower = name.to_ascii_lowercase();
         let (base, resent) = match lower.strip_prefix("resent-") {
@@ -336,6 +365,9 @@ impl HeaderPass {
         self.seen.resent |= resent;
         let at = usize::from(resent);
         match base {
+            "tls-required" if !resent && value.trim_ascii().eq_ignore_ascii_case(b"no") => {
+                self.tls_optional |= self.rules.tls_required;
+            }
             "received" if !resent => self.hops += 1,
             "message-id" => {
                 self.seen.message_id[at] = true;

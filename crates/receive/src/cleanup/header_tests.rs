@@ -29,6 +29,8 @@ fn rules(main_cf: &str) -> HeaderRules {
         undisclosed: String::new(),
         rewrite_remote: false,
         obsolete_from: false,
+        tls_required: true,
+        require_tls_header: true,
         full_name_charset: "utf-8".into(),
     }
 }
@@ -119,4 +121,26 @@ async fn hops_are_counted_in_the_header_only() {
         let (_, pass) = passed(rules(""), Context::Remote, message.as_bytes(), 4).await;
         assert_eq!(pass.too_many_hops(), circles, "{message}");
     }
+}
+
+#[tokio::test]
+async fn what_the_header_says_about_tls() {
+    for (main_cf, message, expected) in [
+        ("", "TLS-Required: no\n\n", (false, true)),
+        ("", "tls-required:  NO \n\n", (false, true)),
+        ("", "TLS-Required: yes\n\n", (false, false)),
+        ("", "Subject: x\n\nTLS-Required: no\n", (false, false)),
+        ("", "Require-TLS-ESMTP: yes\n\n", (true, false)),
+        ("", "Require-TLS-ESMTP: no\n\n", (false, false)),
+        ("off", "TLS-Required: no\nRequire-TLS-ESMTP: yes\n\n", (false, false)),
+    ] {
+        let on = main_cf.is_empty();
+        let rules = HeaderRules { tls_required: on, require_tls_header: on, ..rules("") };
+        let (text, pass) = passed(rules, Context::Remote, message.as_bytes(), 7).await;
+        assert_eq!(pass.tls_wishes(), expected, "{message}");
+        assert!(text.contains(message.trim_end()), "{text}");
+    }
+    let message = "Require-TLS-ESMTP: yes\nSubject: x\nRequire-TLS-ESMTP: yes\n\n";
+    let (text, _) = passed(rules(""), Context::Remote, message.as_bytes(), 7).await;
+    assert_eq!(text.matches("Require-TLS-ESMTP").count(), 1, "{text}");
 }

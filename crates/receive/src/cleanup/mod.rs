@@ -79,6 +79,8 @@ pub(crate) struct Beginning {
     pub(crate) context: Context,
     /// The Received: header, and those of PREPEND actions before it; with line ends.
     pub(crate) first_lines: String,
+    /// The client asked for REQUIRETLS, and the first lines say so.
+    pub(crate) says_require_tls: bool,
     /// For the log lines of header and body checks.
     pub(crate) about: About,
     pub(crate) overrides: Overrides,
@@ -155,8 +157,8 @@ impl Cleanup {
 impl Intake {
     /// Begins a message.
     pub(crate) async fn begin(cleanup: Arc<Cleanup>, queue: Arc<QueueLink>, beginning: Beginning) -> Intake {
-        let Beginning { id, arrival, sender, full_name, context, first_lines, about, discard, overrides } =
-            beginning;
+        let Beginning { id, arrival, sender, full_name, context, first_lines, .. } = beginning;
+        let Beginning { says_require_tls, about, discard, overrides, .. } = beginning;
         let mut trouble = None;
         let sender = match cleanup.envelope.sender(&cleanup.routing, &sender, overrides.mappings).await {
             Ok(sender) => sender,
@@ -169,6 +171,9 @@ impl Intake {
         content.buffer().extend_from_slice(first_lines.as_bytes());
         let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
         header.count_own_received();
+        if says_require_tls {
+            header.requires_tls_already();
+        }
         Intake {
             header,
             body: None,
@@ -295,6 +300,9 @@ impl Intake {
             return Err(Trouble::TooManyHops);
         }
         let mut envelope = envelope.clone();
+        let (require_tls, tls_optional) = self.header.tls_wishes();
+        envelope.require_tls |= require_tls;
+        envelope.tls_optional |= tls_optional;
         if let Some(milters) = milters {
             effects.extend(self.show_to(milters, &mut envelope).await?);
         }

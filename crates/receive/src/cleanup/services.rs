@@ -107,6 +107,9 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
             undisclosed: settings.get(params::undisclosed_recipients_header).to_owned(),
             rewrite_remote: !settings.get(params::remote_header_rewrite_domain).is_empty(),
             full_name_charset: settings.get(params::full_name_encoding_charset).to_owned(),
+            tls_required: settings.get(params::tls_required_enable),
+            require_tls_header: settings.get(params::requiretls_enable)
+                && settings.get(params::requiretls_esmtp_header),
             obsolete_from: settings.get(params::header_from_format) == "obsolete",
         }),
         envelope: EnvelopeRules {

@@ -154,6 +154,7 @@ mod tests {
                 require_tls: true,
                 verp: None,
                 purpose: mail::Purpose::Delivery,
+                ..Envelope::default()
             },
             size: Some(99),
             may_change: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Settings, params};
-use openssl::ssl::{SslContext, SslSessionCacheMode};
+use openssl::ssl::{SslContext, SslContextBuilder, SslSessionCacheMode};
 use openssl::x509::X509;
 
 use super::sessions::Sessions;
@@ -25,6 +25,8 @@ pub(super) struct Key {
     authenticates: bool,
     /// The authorities of the settings decide.
     by_authority: bool,
+    /// Those of the Web do.
+    by_web: bool,
 }
 
 impl Key {
@@ -44,6 +46,7 @@ impl Key {
             authenticates: plan.level().must_authenticate(),
             by_authority: matches!(plan.level(), ClientLevel::Verify | ClientLevel::Secure)
                 && plan.anchors().is_empty(),
+            by_web: plan.sts().is_some(),
         }
     }
 }
@@ -55,6 +58,8 @@ pub(super) struct Parts {
     pub(super) anchors: Anchors,
     /// smtp_tls_CAfile; what is wrong with it matters only to plans that go by it.
     pub(super) authorities: Result<Vec<X509>, String>,
+    /// https_CAfile, or nothing for the system's; mail servers under MTA-STS are judged by them.
+    pub(super) web_authorities: Result<Option<Vec<X509>>, String>,
     pub(super) digests: Digests,
     /// How long sessions are kept; `None` when they are not.
     pub(super) session_lifetime: Option<Duration>,
@@ -96,6 +101,7 @@ impl Parts {
                 .map_err(|error| format!("cannot use the certificate in \"{}\": {error}", identity.file))?;
         }
         match &self.authorities {
+            _ if key.by_web => self.load_web_authorities(&mut context)?,
             Ok(authorities) => self.anchors.load_from(&mut context, authorities)?,
             Err(why) if key.by_authority => return Err(why.clone()),
             Err(_) => {}
@@ -110,5 +116,17 @@ impl Parts {
             }
         };
         Ok(Ready { context: context.build(), sessions, ciphers })
+    }
+
+    fn load_web_authorities(&self, context: &mut SslContextBuilder) -> Result<(), String> {
+        let failed = |error: openssl::error::ErrorStack| format!("authorities of the Web: {error}");
+        context.set_verify_depth(self.anchors.depth + 1);
+        match self.web_authorities.as_ref().map_err(Clone::clone)? {
+            None => context.set_default_verify_paths().map_err(failed),
+            Some(authorities) => authorities
+                .iter()
+                .try_for_each(|authority| context.cert_store_mut().add_cert(authority.clone()))
+                .map_err(failed),
+        }
     }
 }

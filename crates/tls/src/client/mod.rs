@@ -29,7 +29,7 @@ use crate::identity::{self, Identity, Pair};
 use crate::journal::{self, Journal};
 use crate::level::ClientLevel;
 use crate::log_level::LogLevels;
-use crate::policy::{Admitted, Digests, END_ENTITY, Plan, TRUST_ANCHOR, TlsaRecord, Unmet};
+use crate::policy::{Admitted, Digests, END_ENTITY, Plan, StsPlan, TRUST_ANCHOR, TlsaRecord, Unmet};
 use crate::problem::HandshakeFailure;
 use crate::trace::Tracer;
 use crate::trust::Anchors;
@@ -68,6 +68,21 @@ pub struct Connection<S> {
     pub verdict: Result<Admitted, Unmet>,
     /// Why it does not, for an administrator.
     pub explanation: Option<String>,
+    /// What is wrong with the certificate, for a report; also where nothing depends on it but a policy is being tested.
+    pub shortcoming: Option<Shortcoming>,
+}
+
+/// What verification found wrong, in the kinds that reports tell apart (RFC 8460 section 4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortcoming {
+    /// It is for another name.
+    HostMismatch,
+    /// No authority that counts vouches for it.
+    NotTrusted,
+    /// Its time, or that of an authority, is over.
+    Expired,
+    /// Something else; says what.
+    Other(String),
 }
 
 impl Client {
@@ -102,6 +117,15 @@ impl Client {
             settings,
             notices,
         );
+        let web = settings.get(params::https_CAfile);
+        let web_authorities = match web.is_empty() {
+            true => Ok(None),
+            false => files
+                .read(web)
+                .and_then(|content| identity::certificates(&content.bytes))
+                .map(Some)
+                .map_err(|why| format!("https_CAfile = {web}: {why}")),
+        };
         let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
         let kept =
             !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
@@ -110,6 +134,7 @@ impl Client {
             identities,
             anchors,
             authorities,
+            web_authorities,
             digests: Digests::parse(settings.get(params::tls_dane_digests))?,
             // As in Postfix, less than two minutes is no use.
             session_lifetime: kept.then(|| lifetime.max(Duration::from_secs(120))),
@@ -205,8 +230,10 @@ impl Client {
             let some = !self.parts.anchors.file.is_empty() || !self.parts.anchors.path.is_empty();
             explain::explain(stream.ssl(), plan, &facts, some || !anchors.is_empty())
         });
+        let tried = matches!(plan.sts(), Some(StsPlan::Testing { .. })) && facts.trust < Trust::Trusted;
+        let shortcoming = (verdict.is_err() || tried).then(|| trust::shortcoming(stream.ssl()));
         tell(&journal, stream.ssl(), plan, &facts);
-        Ok(Connection { stream, facts, verdict, explanation })
+        Ok(Connection { stream, facts, verdict, explanation, shortcoming })
     }
 
     fn ready(&self, plan: &Plan) -> Result<Arc<Ready>, String> {
@@ -233,6 +260,9 @@ fn expect(ssl: &mut SslRef, plan: &Plan, anchors: &[TlsaRecord]) -> Result<bool,
         return Ok(usable);
     }
     let usable = anchors.is_empty() || ffi::expect_records(ssl, None, anchors, true)?;
+    if let Some(StsPlan::Testing { host, .. }) = plan.sts() {
+        ffi::expect_names(ssl, std::slice::from_ref(host), false)?;
+    }
     if matches!(plan.level(), ClientLevel::Verify | ClientLevel::Secure) {
         let (addresses, names): (Vec<_>, Vec<_>) =
             plan.names().iter().cloned().partition(|name| name.parse::<IpAddr>().is_ok());

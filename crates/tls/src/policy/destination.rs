@@ -66,7 +66,6 @@ struct Reader<'a> {
 struct External {
     kind: Option<String>,
     sts: Sts,
-    failure: Option<String>,
 }
 
 impl Reader<'_> {
@@ -150,7 +149,7 @@ impl Reader<'_> {
             "policy_domain" => external.sts.domain = value.to_owned(),
             "mx_host_pattern" => external.sts.mx_host_patterns.push(value.to_owned()),
             "policy_failure" => {
-                external.failure = Some(is_in(&[
+                external.sts.failure = Some(is_in(&[
                     "sts-policy-fetch-error",
                     "sts-policy-invalid",
                     "sts-webpki-invalid",
@@ -158,18 +157,18 @@ impl Reader<'_> {
                 ])?);
             }
             "policy_ttl" => return value.bytes().all(|byte| byte.is_ascii_digit()).then_some(()),
-            // The text of the policy is for reports.
-            _ => {}
+            _ => external.sts.strings.push(value.to_owned()),
         }
         Some(())
     }
 
     fn finish(mut self) -> Result<Wish, String> {
-        let Some(External { kind, mut sts, failure }) = self.sts else { return Ok(self.wish) };
+        let Some(External { kind, mut sts }) = self.sts else { return Ok(self.wish) };
         match kind.as_deref() {
             None => return Err("attributes \"policy_...\" without \"policy_type\"".into()),
-            Some("sts") if failure.is_none() => {
-                sts.enforced = self.settings.client(params::smtp_tls_enforce_sts_mx_patterns);
+            Some("sts") => {
+                let enforces = self.settings.client(params::smtp_tls_enforce_sts_mx_patterns);
+                sts.enforced = enforces && sts.failure.is_none();
                 // Whoever may be a mail exchanger is known by its own name (RFC 8461 section 4.2).
                 let by_name = matches!(self.wish.level, ClientLevel::Verify | ClientLevel::Secure);
                 if sts.enforced && by_name && !sts.mx_host_patterns.is_empty() {
@@ -236,9 +235,11 @@ mod tests {
         assert_eq!(wish.names, ["hostname"]);
         let sts = wish.sts.unwrap();
         assert_eq!((sts.enforced, sts.domain.as_str(), sts.mx_host_patterns.len()), (true, "d.test", 2));
+        assert_eq!(sts.strings, ["version: STSv1"]);
+        let sts = read("may policy_type=sts policy_domain=d policy_failure=sts-policy-invalid").unwrap().sts;
         assert_eq!(
-            read("may policy_type=sts policy_domain=d policy_failure=sts-policy-invalid").unwrap().sts,
-            None
+            sts.map(|sts| (sts.enforced, sts.failure)),
+            Some((false, Some("sts-policy-invalid".into())))
         );
         assert_eq!(read("may policy_type=no-policy-found").unwrap().sts, None);
     }

@@ -10,14 +10,17 @@ mod tlsa;
 mod wish;
 
 pub use destination::parse as destination_policy;
-pub use plan::{Admitted, Offer, Plan, TlsaSet, Way};
+pub use plan::{Admitted, Offer, Plan, StsPlan, TlsaSet, Way};
 pub use tlsa::{Digests, TlsaRecord};
 pub(crate) use tlsa::{END_ENTITY, TRUST_ANCHOR};
 pub use wish::{InsecureMx, Sts, Terms, Wish, per_site};
 
+use std::sync::Arc;
+
 use mail::Status;
 
 use crate::level::ClientLevel;
+use crate::sts;
 
 /// What is known of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Facts {
     pub mx: Mx,
     /// What the DNS says of its keys; [`Tlsa::NotAsked`] below level dane.
     pub tlsa: Tlsa,
+    /// The policy that the domain publishes for MTA-STS, where `smtp_tls_mta_sts` asks for it.
+    pub sts: Option<Arc<sts::Policy>>,
 }
 
 /// How a server was found.
@@ -69,10 +74,24 @@ pub enum Tlsa {
 /// What the message wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// REQUIRETLS (RFC 8689): it must not go in the clear.
-    pub require_tls: bool,
+    /// REQUIRETLS (RFC 8689), and how far it is enforced here.
+    pub require_tls: RequireTls,
     /// `TLS-Required: no` (RFC 8689 section 5): it shall rather go without authentication than not at all.
     pub tls_optional: bool,
+}
+
+/// What a request for REQUIRETLS means at a destination (postconf(5), smtp_requiretls_policy), weak to strong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequireTls {
+    /// It was not requested, or does not count.
+    #[default]
+    No,
+    /// The server is asked for it, where it knows it; the level is not changed.
+    Opportunistic,
+    /// As before, but never in the clear.
+    OpportunisticStartTls,
+    /// An authenticated server that promises the same, or no delivery.
+    Enforce,
 }
 
 /// Why mail can not go. Each is a deferral; the text is Postfix's where it has one.
@@ -88,6 +107,10 @@ pub enum Unmet {
     Dane(String),
     /// 4.7.5: the mail exchanger is none of those that MTA-STS allows.
     Sts(String),
+    /// 5.7.10 after the last server: REQUIRETLS is to be enforced, and the level authenticates nobody.
+    RequireTls(ClientLevel),
+    /// 4.7.10: it can not be found out what REQUIRETLS means here; says why.
+    RequireTlsPolicy(String),
     /// 4.7.5: a setting is wrong; says which.
     Configuration(String),
 }
@@ -97,6 +120,7 @@ impl Unmet {
     pub fn status(&self) -> Status {
         match self {
             Unmet::NotOffered => Status::new(4, 7, 4),
+            Unmet::RequireTls(_) | Unmet::RequireTlsPolicy(_) => Status::new(4, 7, 10),
             _ => Status::new(4, 7, 5),
         }
     }
@@ -107,6 +131,13 @@ impl Unmet {
             Unmet::NotOffered => format!("TLS is required, but was not offered by host {peer}"),
             Unmet::NotVerified => "Server certificate not verified".into(),
             Unmet::Dane(why) | Unmet::Sts(why) => why.clone(),
+            Unmet::RequireTls(level) => format!(
+                "Sender requested REQUIRETLS, but my configured TLS security level '{}' does not authenticate servers",
+                level.name()
+            ),
+            Unmet::RequireTlsPolicy(_) => {
+                "Sender requested REQUIRETLS, but my REQUIRETLS policy has an error".into()
+            }
             Unmet::WrapperNeedsEncrypt | Unmet::Configuration(_) => "client TLS configuration problem".into(),
         }
     }
@@ -117,16 +148,27 @@ impl Unmet {
             Unmet::WrapperNeedsEncrypt => {
                 Some("smtp_tls_wrappermode requires \"smtp_tls_security_level = encrypt\" (or stronger)")
             }
-            Unmet::Configuration(why) => Some(why),
+            Unmet::Configuration(why) | Unmet::RequireTlsPolicy(why) => Some(why),
             _ => None,
         }
     }
 }
 
+/// How [`Unmet::Dane`] begins when the records can not be asked for, or are bogus.
+pub const TLSA_LOOKUP_ERROR: &str = "TLSA lookup error for";
+/// [`Unmet::Dane`] when there are records and none is of use.
+pub const TLSA_UNUSABLE: &str = "TLSA records unusable";
+
+impl Needs {
+    /// Does the message ask for less than the destination's policy? Who wants both is taken at the stronger word (RFC 8689 section 5).
+    pub fn is_relaxed(&self) -> bool {
+        self.tls_optional && self.require_tls == RequireTls::No
+    }
+}
+
 /// The decision. It looks nothing up.
 pub fn decide(wish: &Wish, facts: &Facts, needs: Needs) -> Result<Plan, Unmet> {
-    // Who wants both is taken at the stronger word (RFC 8689 section 5).
-    let relaxed = needs.tls_optional && !needs.require_tls;
+    let relaxed = needs.is_relaxed();
     let (level, tlsa) = match wish.level {
         level if relaxed => {
             let least = if wish.wrapper { ClientLevel::Encrypt } else { ClientLevel::May };
@@ -135,14 +177,30 @@ pub fn decide(wish: &Wish, facts: &Facts, needs: Needs) -> Result<Plan, Unmet> {
         level if level.is_dane() => dane(wish, facts)?,
         level => (level, None),
     };
-    let level = if needs.require_tls { level.max(ClientLevel::Encrypt) } else { level };
+    let level = match needs.require_tls {
+        RequireTls::OpportunisticStartTls => level.max(ClientLevel::Encrypt),
+        _ => level,
+    };
     if wish.wrapper && !level.is_mandatory() {
         return Err(Unmet::WrapperNeedsEncrypt);
     }
+    let mut sts = None;
     if !relaxed {
-        allowed_by_sts(wish, facts)?;
+        allowed_by_plugin(wish, facts)?;
+        sts = mta_sts(wish, facts, level)?;
+    }
+    // What was proved without DNSSEC for the way there is less than what the domain asks for.
+    let (level, tlsa) = match sts {
+        Some(StsPlan::Enforced) => (ClientLevel::Secure, None),
+        _ => (level, tlsa),
+    };
+    // Half of DANE does not say that this is the domain's server (RFC 8689 section 4.2.1).
+    let authenticates = level.must_authenticate() && level != ClientLevel::HalfDane;
+    if needs.require_tls == RequireTls::Enforce && !authenticates {
+        return Err(Unmet::RequireTls(level));
     }
     let names = match (level, &tlsa) {
+        _ if sts == Some(StsPlan::Enforced) => vec![facts.host.clone()],
         (ClientLevel::Verify | ClientLevel::Secure, _) => names(&wish.names, facts),
         (_, Some(_)) => names_beside_tlsa(facts),
         _ => Vec::new(),
@@ -168,7 +226,9 @@ pub fn decide(wish: &Wish, facts: &Facts, needs: Needs) -> Result<Plan, Unmet> {
     let server_name = match &tlsa {
         // The base domain is sent, whatever else is configured (RFC 7672 section 8.1).
         Some(tlsa) => Some(tlsa.base.clone()),
-        None => server_name(wish, facts, level)?,
+        // RFC 8461 section 4.1: the name that is to be verified is sent.
+        None => server_name(wish, facts, level)?
+            .or_else(|| (sts.is_some() && is_hostname(&facts.host)).then(|| facts.host.clone())),
     };
     Ok(Plan {
         wished: wish.level,
@@ -179,9 +239,11 @@ pub fn decide(wish: &Wish, facts: &Facts, needs: Needs) -> Result<Plan, Unmet> {
         server_name,
         terms: if level.is_mandatory() { wish.mandatory.clone() } else { wish.opportunistic.clone() },
         anchors: match level {
-            ClientLevel::Verify | ClientLevel::Secure => wish.anchors.clone(),
+            ClientLevel::Verify | ClientLevel::Secure if sts.is_none() => wish.anchors.clone(),
             _ => Vec::new(),
         },
+        sts,
+        require_tls: needs.require_tls,
         wrapper: wish.wrapper,
         reuse: wish.reuse,
     })
@@ -203,13 +265,13 @@ fn dane(wish: &Wish, facts: &Facts) -> Result<(ClientLevel, Option<TlsaSet>), Un
             return instead(ClientLevel::May, "non DNSSEC destination");
         }
         Tlsa::NotAsked => return Err(Unmet::Dane("TLSA records were not asked for".into())),
-        Tlsa::Failed(name) => return Err(Unmet::Dane(format!("TLSA lookup error for {name}"))),
+        Tlsa::Failed(name) => return Err(Unmet::Dane(format!("{TLSA_LOOKUP_ERROR} {name}"))),
         Tlsa::Absent => return instead(ClientLevel::May, "no TLSA records found"),
         Tlsa::Found { base, records } => (base, records),
     };
     let usable = wish.digests.usable(records);
     if usable.is_empty() {
-        return instead(ClientLevel::Encrypt, "TLSA records unusable");
+        return instead(ClientLevel::Encrypt, TLSA_UNUSABLE);
     }
     let tlsa = TlsaSet { base: base.clone(), records: usable };
     Ok(match (insecure, wish.insecure_mx) {
@@ -280,23 +342,38 @@ pub(crate) fn is_hostname(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(fits) && name.parse::<std::net::IpAddr>().is_err()
 }
 
-/// RFC 8461 section 4.1: a mail exchanger must match a pattern; `*` stands for one label, the left-most.
-fn allowed_by_sts(wish: &Wish, facts: &Facts) -> Result<(), Unmet> {
+/// A plugin's policy (RFC 8461 section 4.1): a mail exchanger must match a pattern.
+fn allowed_by_plugin(wish: &Wish, facts: &Facts) -> Result<(), Unmet> {
     let Some(sts) = wish.sts.as_ref().filter(|sts| sts.enforced && !sts.mx_host_patterns.is_empty()) else {
         return Ok(());
     };
-    let matches = |pattern: &String| match pattern.strip_prefix("*.") {
-        Some(parent) => facts.host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
-        None => facts.host.eq_ignore_ascii_case(pattern),
-    };
-    match sts.mx_host_patterns.iter().any(matches) {
+    match sts.mx_host_patterns.iter().any(|pattern| sts::matches(pattern, &facts.host)) {
         true => Ok(()),
-        false => Err(Unmet::Sts(format!(
-            "MX name '{}' does not match STS MX pattern for '{}'",
-            facts.host,
-            if sts.domain.is_empty() { &facts.next_hop } else { &sts.domain }
-        ))),
+        false => Err(not_among(facts, if sts.domain.is_empty() { &facts.next_hop } else { &sts.domain })),
     }
+}
+
+/// What the domain's own policy adds. DANE goes before it (RFC 8461 section 2), and so does what the administrator has said about whom
+/// to trust at this destination: a level that authenticates by itself, TLS switched off, or a plugin's word.
+fn mta_sts(wish: &Wish, facts: &Facts, level: ClientLevel) -> Result<Option<StsPlan>, Unmet> {
+    let settled = match level {
+        ClientLevel::May | ClientLevel::Encrypt | ClientLevel::HalfDane => wish.sts.is_some(),
+        _ => true,
+    };
+    let Some(policy) = facts.sts.as_ref().filter(|_| !settled) else { return Ok(None) };
+    let allowed = policy.allows(&facts.host);
+    match policy.mode {
+        sts::Mode::None => Ok(None),
+        sts::Mode::Enforce if allowed => Ok(Some(StsPlan::Enforced)),
+        sts::Mode::Enforce => Err(not_among(facts, &facts.next_hop)),
+        // The records that half of DANE goes by leave no room for a rehearsal.
+        sts::Mode::Testing if level == ClientLevel::HalfDane => Ok(None),
+        sts::Mode::Testing => Ok(Some(StsPlan::Testing { host: facts.host.clone(), allowed })),
+    }
+}
+
+fn not_among(facts: &Facts, domain: &str) -> Unmet {
+    Unmet::Sts(format!("MX name '{}' does not match STS MX pattern for '{domain}'", facts.host))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use mail::TlsFacts;
 use mail::tls_facts::Trust;
 
-use super::{Terms, TlsaRecord, Unmet};
+use super::{RequireTls, Terms, TlsaRecord, Unmet};
 use crate::level::ClientLevel;
 
 /// What is done. Connections and sessions are used again only under an equal plan, so whatever TLS depends on stands here.
@@ -17,6 +17,8 @@ pub struct Plan {
     pub(super) server_name: Option<String>,
     pub(super) terms: Terms,
     pub(super) anchors: Vec<String>,
+    pub(super) sts: Option<StsPlan>,
+    pub(super) require_tls: RequireTls,
     pub(super) wrapper: bool,
     pub(super) reuse: bool,
 }
@@ -28,6 +30,20 @@ pub struct TlsaSet {
     pub base: String,
     /// The records.
     pub records: Vec<TlsaRecord>,
+}
+
+/// The part of a domain's MTA-STS policy in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum StsPlan {
+    /// The level is due to it.
+    Enforced,
+    /// Nothing depends on it: it is tried, for a report, what would happen.
+    Testing {
+        /// The name that the certificate must have.
+        host: String,
+        /// The policy names this server.
+        allowed: bool,
+    },
 }
 
 /// What is known of a connection when the server has said what it offers.
@@ -82,6 +98,16 @@ impl Plan {
     /// Files of the only authorities that are trusted; empty for those of the settings.
     pub fn anchors(&self) -> &[String] {
         &self.anchors
+    }
+
+    /// What of it is due to the domain's MTA-STS policy. The authorities of the Web decide then (`https_CAfile`).
+    pub fn sts(&self) -> Option<&StsPlan> {
+        self.sts.as_ref()
+    }
+
+    /// How far REQUIRETLS is enforced.
+    pub fn require_tls(&self) -> RequireTls {
+        self.require_tls
     }
 
     /// Does the handshake come before the greeting?

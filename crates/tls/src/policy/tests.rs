@@ -35,7 +35,7 @@ fn mx(secure: bool) -> Mx {
 }
 
 fn facts(mx: Mx, tlsa: Tlsa) -> Facts {
-    Facts { next_hop: "example.test".into(), host: "mx.test".into(), mx, tlsa }
+    Facts { next_hop: "example.test".into(), host: "mx.test".into(), mx, tlsa, sts: None }
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn names_and_server_names() {
     let plain = facts(mx(true), Tlsa::NotAsked);
     assert_eq!(at(&wish(Secure), &plain).names(), ["example.test", ".example.test", "mx.test"]);
     let literal =
-        Facts { next_hop: "192.0.2.1".into(), host: "192.0.2.1".into(), mx: Mx::None, tlsa: Tlsa::NotAsked };
+        Facts { next_hop: "192.0.2.1".into(), host: "192.0.2.1".into(), ..facts(Mx::None, Tlsa::NotAsked) };
     assert_eq!(at(&wish(Secure), &literal).names(), ["192.0.2.1"]);
     let plan = at(&wish(Dane), &facts(Mx::Found { secure: true, name: "cname.test".into() }, found(2)));
     assert_eq!(plan.names(), ["example.test", "cname.test"]);
@@ -106,6 +106,7 @@ fn sts_names_the_exchangers() {
         domain: "example.test".into(),
         mx_host_patterns: patterns.iter().map(|pattern| pattern.to_string()).collect(),
         enforced,
+        ..Sts::default()
     };
     for (host, patterns, enforced, expected) in [
         ("mx.test", &["MX.test"][..], true, true),
@@ -120,6 +121,53 @@ fn sts_names_the_exchangers() {
         let facts = Facts { host: host.into(), ..facts(mx(true), Tlsa::NotAsked) };
         assert_eq!(decide(&wish, &facts, Needs::default()).is_ok(), expected, "{host} {patterns:?}");
     }
+}
+
+fn published(mode: &str, mx: &str) -> Option<Arc<sts::Policy>> {
+    let text = format!("version: STSv1\nmode: {mode}\nmx: {mx}\nmax_age: 1\n");
+    Some(Arc::new(sts::Policy::parse(text.as_bytes()).unwrap()))
+}
+
+/// RFC 8461 section 2: what a domain publishes adds to opportunistic levels, and never takes from DANE or from the administrator.
+#[test]
+fn a_published_policy_adds_what_it_may() {
+    let enforced = Some(StsPlan::Enforced);
+    let testing = |allowed| Some(StsPlan::Testing { host: "mx.test".into(), allowed });
+    for (level, mx_is, tlsa, mode, pattern, expected) in [
+        (May, mx(false), Tlsa::NotAsked, "enforce", "mx.test", Ok((Secure, enforced.clone()))),
+        (Encrypt, mx(false), Tlsa::NotAsked, "enforce", "*.test", Ok((Secure, enforced.clone()))),
+        (May, mx(false), Tlsa::NotAsked, "enforce", "other.test", Err(())),
+        (May, mx(false), Tlsa::NotAsked, "testing", "mx.test", Ok((May, testing(true)))),
+        (May, mx(false), Tlsa::NotAsked, "testing", "other.test", Ok((May, testing(false)))),
+        (Encrypt, mx(false), Tlsa::NotAsked, "testing", "mx.test", Ok((Encrypt, testing(true)))),
+        (May, mx(false), Tlsa::NotAsked, "none", "mx.test", Ok((May, None))),
+        (Dane, mx(true), found(3), "enforce", "other.test", Ok((Dane, None))),
+        (Dane, mx(true), Tlsa::Absent, "enforce", "mx.test", Ok((Secure, enforced.clone()))),
+        (Dane, mx(true), found(0), "enforce", "mx.test", Ok((Secure, enforced.clone()))),
+        (Dane, mx(false), found(3), "enforce", "mx.test", Ok((Secure, enforced.clone()))),
+        (Dane, mx(false), found(3), "testing", "mx.test", Ok((HalfDane, None))),
+        (Dane, mx(true), Tlsa::Failed("x".into()), "enforce", "mx.test", Err(())),
+        (DaneOnly, mx(true), found(3), "enforce", "other.test", Ok((DaneOnly, None))),
+        (NoTls, mx(false), Tlsa::NotAsked, "enforce", "mx.test", Ok((NoTls, None))),
+        (Fingerprint, mx(false), Tlsa::NotAsked, "enforce", "other.test", Ok((Fingerprint, None))),
+        (Verify, mx(false), Tlsa::NotAsked, "enforce", "other.test", Ok((Verify, None))),
+        (Secure, mx(false), Tlsa::NotAsked, "testing", "other.test", Ok((Secure, None))),
+    ] {
+        let facts = Facts { sts: published(mode, pattern), ..facts(mx_is, tlsa) };
+        let plan = decide(&wish(level), &facts, Needs::default());
+        let context = format!("{level:?} {facts:?} {plan:?}");
+        let found = plan.as_ref().map(|plan| (plan.level(), plan.sts().cloned())).map_err(|_| ());
+        assert_eq!(found, expected, "{context}");
+        if let Some(plan) = plan.as_ref().ok().filter(|plan| plan.sts() == Some(&StsPlan::Enforced)) {
+            assert_eq!((plan.names(), plan.server_name()), (&["mx.test".to_owned()][..], Some("mx.test")));
+            assert!(plan.anchors().is_empty() && plan.tlsa().is_none(), "{context}");
+        }
+        let relaxed = decide(&wish(level), &facts, Needs { tls_optional: true, ..Needs::default() }).unwrap();
+        assert_eq!((relaxed.level(), relaxed.sts()), (level.min(May), None), "{context}");
+    }
+    let plugin = Wish { sts: Some(Sts::default()), ..wish(May) };
+    let facts = Facts { sts: published("enforce", "other.test"), ..facts(mx(false), Tlsa::NotAsked) };
+    assert_eq!(decide(&plugin, &facts, Needs::default()).unwrap().sts(), None);
 }
 
 #[test]
@@ -157,6 +205,38 @@ fn the_way_on_follows_the_offer() {
     }
 }
 
+/// RFC 8689 sections 4.2.1 and 5.
+#[test]
+fn what_a_message_asks_for() {
+    use RequireTls::{Enforce, No, Opportunistic, OpportunisticStartTls};
+    for (level, mx_is, tlsa, require_tls, tls_optional, expected) in [
+        (May, mx(false), Tlsa::NotAsked, Opportunistic, false, Ok(May)),
+        (May, mx(false), Tlsa::NotAsked, OpportunisticStartTls, false, Ok(Encrypt)),
+        (May, mx(false), Tlsa::NotAsked, Enforce, false, Err(Unmet::RequireTls(May))),
+        (Encrypt, mx(false), Tlsa::NotAsked, Enforce, true, Err(Unmet::RequireTls(Encrypt))),
+        (NoTls, mx(false), Tlsa::NotAsked, Enforce, false, Err(Unmet::RequireTls(NoTls))),
+        (NoTls, mx(false), Tlsa::NotAsked, OpportunisticStartTls, false, Ok(Encrypt)),
+        (Secure, mx(false), Tlsa::NotAsked, Enforce, false, Ok(Secure)),
+        (Secure, mx(false), Tlsa::NotAsked, Enforce, true, Ok(Secure)),
+        (Secure, mx(false), Tlsa::NotAsked, No, true, Ok(May)),
+        (NoTls, mx(false), Tlsa::NotAsked, No, true, Ok(NoTls)),
+        (Dane, mx(true), found(3), Enforce, false, Ok(Dane)),
+        (Dane, mx(true), Tlsa::Absent, Enforce, false, Err(Unmet::RequireTls(May))),
+        (Dane, mx(false), found(3), Enforce, false, Err(Unmet::RequireTls(HalfDane))),
+    ] {
+        let facts = facts(mx_is, tlsa);
+        let level_of = |facts: &Facts| {
+            decide(&wish(level), facts, Needs { require_tls, tls_optional }).map(|plan| plan.level())
+        };
+        assert_eq!(level_of(&facts), expected, "{level:?} {require_tls:?} {tls_optional} {facts:?}");
+        // A domain that enforces MTA-STS has servers that can be authenticated.
+        let published = Facts { sts: published("enforce", "mx.test"), ..facts };
+        if let (Err(Unmet::RequireTls(level)), true) = (&expected, level >= May) {
+            assert_eq!(level_of(&published), Ok(Secure), "{level:?}");
+        }
+    }
+}
+
 /// Every input there is: nothing makes a plan weaker than its wish but what RFC 7672 says of level dane, and `TLS-Required: no`.
 #[test]
 fn no_input_weakens_a_wish() {
@@ -175,13 +255,16 @@ fn no_input_weakens_a_wish() {
             for (mx_is, tlsa) in
                 [Mx::None, mx(true), mx(false)].iter().flat_map(|mx| answers.iter().map(move |a| (mx, a)))
             {
-                for bits in 0..8 {
-                    let needs = Needs { require_tls: bits & 1 != 0, tls_optional: bits & 2 != 0 };
+                for bits in 0..16_usize {
+                    use RequireTls::{Enforce, No, Opportunistic, OpportunisticStartTls};
+                    let require_tls =
+                        [No, Opportunistic, OpportunisticStartTls, Enforce][(bits & 1) | (bits >> 2) & 2];
+                    let needs = Needs { require_tls, tls_optional: bits & 2 != 0 };
                     let wish = Wish { insecure_mx, wrapper: bits & 4 != 0, ..wish(level) };
                     let facts = facts(mx_is.clone(), tlsa.clone());
                     let Ok(plan) = decide(&wish, &facts, needs) else { continue };
                     seen += 1;
-                    let relaxed = needs.tls_optional && !needs.require_tls;
+                    let relaxed = needs.tls_optional && require_tls == No;
                     let usable = matches!(tlsa, Tlsa::Found { records, .. } if records[0].usage >= 2);
                     let least = match level {
                         level if relaxed => level.min(May),
@@ -197,7 +280,10 @@ fn no_input_weakens_a_wish() {
                     };
                     let context = format!("{wish:?} {facts:?} {needs:?} {plan:?}");
                     assert!(plan.level() >= least, "{context}");
-                    assert!(!needs.require_tls || plan.level() >= Encrypt, "{context}");
+                    assert!(require_tls < OpportunisticStartTls || plan.level() >= Encrypt, "{context}");
+                    let sure = plan.level() >= Fingerprint && plan.level() != HalfDane;
+                    assert!(require_tls < Enforce || sure, "{context}");
+                    assert_eq!(plan.require_tls(), require_tls);
                     assert!(!wish.wrapper || plan.level() >= Encrypt, "{context}");
                     assert_eq!(plan.admit_plaintext().is_err(), plan.level() >= Encrypt, "{context}");
                     assert_eq!(

@@ -66,6 +66,10 @@ pub struct Sts {
     pub mx_host_patterns: Vec<String>,
     /// smtp_tls_enforce_sts_mx_patterns
     pub enforced: bool,
+    /// The lines of the policy, for reports.
+    pub strings: Vec<String>,
+    /// Why the plugin has no policy although the domain announces one: a kind of failure of RFC 8460.
+    pub failure: Option<String>,
 }
 
 impl Wish {
