@@ -7,6 +7,7 @@
 //! - `pix.rs`: firewalls that break SMTP.
 //! - `wish.rs`: what is asked of TLS for a destination; `mta_sts/`: what it publishes itself; `require_tls.rs`: what REQUIRETLS means there.
 //!   `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
+//! - `finger/`: the same for commands that only look.
 //! - `tlsrpt/`: what reports say of the results.
 //!
 //! Runs as mail_owner; hears remote servers and the DNS; holds the messages in hand and the client's keys.
@@ -15,6 +16,7 @@
 mod attempt;
 mod connections;
 mod content;
+pub mod finger;
 mod greeted;
 mod mta_sts;
 mod next_hop;

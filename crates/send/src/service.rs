@@ -99,6 +99,21 @@ impl Service {
     ) -> Result<Service, String> {
         let settings = configuration.settings_of(entry).map_err(|errors| errors.to_string())?;
         let log = log.service(settings.get(params::syslog_name), &entry.program);
+        let interfaces = settings.get(params::inet_interfaces);
+        let protocols = settings.get(params::inet_protocols);
+        let own_addresses =
+            configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
+        Service::of(settings, own_addresses, log, resolver, tables)
+    }
+
+    /// From settings; `own_addresses` are those of this machine, where mail for others must not go. Without any, it may go anywhere.
+    pub(crate) fn of(
+        settings: Settings,
+        own_addresses: Vec<IpAddr>,
+        log: Log,
+        resolver: Arc<Resolver>,
+        tables: &Tables,
+    ) -> Result<Service, String> {
         let level = ClientLevel::of(&settings)?;
         let policy_text = settings.client(params::smtp_tls_policy_maps);
         let policy_maps = (!policy_text.is_empty())
@@ -118,9 +133,6 @@ impl Service {
         let is_used = level != ClientLevel::None || policy_maps.is_some() || per_site.is_some();
         let client = engine(&settings, is_used, &log);
         let tls_log = TlsLog::open(&settings, tables, &log);
-        let interfaces = settings.get(params::inet_interfaces);
-        let own_addresses =
-            configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
         let is_lmtp = settings.process_name() == "lmtp";
         let helo = settings.client(params::smtp_helo_name);
         let hostname = settings.get(params::myhostname).to_owned();

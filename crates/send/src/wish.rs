@@ -19,6 +19,8 @@ pub(crate) struct Policy {
     per_site: Option<Option<String>>,
     next_hop: String,
     needs: Needs,
+    /// A table of smtp_tls_policy_maps names the destination.
+    by_table: bool,
     /// What the domain publishes for MTA-STS.
     pub(crate) sts: Finding,
 }
@@ -33,18 +35,16 @@ impl Policy {
         log: &maillog::Log,
     ) -> Policy {
         // Who does not insist on TLS does not insist on what others say of it (RFC 8689 section 5).
+        let mut policy = Policy { needs, ..Policy::plain(service, next_hop_text) };
         if needs.is_relaxed() {
-            let wish = Wish::of(&service.settings, service.level).map_err(Unmet::Configuration);
-            let next_hop = next_hop_text.to_ascii_lowercase();
-            return Policy { wish, per_site: None, next_hop, needs, sts: Finding::default() };
+            return policy;
         }
-        let wish = match &service.policy_maps {
-            Some(maps) => from_maps(service, maps, next_hop_text).await,
-            None => Wish::of(&service.settings, service.level).map_err(Unmet::Configuration),
-        };
-        let sts = published(service, next_hop, &wish, log).await;
-        let mut policy =
-            Policy { wish, per_site: None, next_hop: next_hop_text.to_ascii_lowercase(), needs, sts };
+        if let Some(maps) = &service.policy_maps
+            && let Some(wish) = from_maps(service, maps, next_hop_text).await.transpose()
+        {
+            (policy.wish, policy.by_table) = (wish, true);
+        }
+        policy.sts = published(service, next_hop, &policy.wish, log).await;
         if let Some(maps) = &service.per_site {
             match site(maps, next_hop_text, "next-hop destination").await {
                 Ok(value) => policy.per_site = Some(value),
@@ -52,6 +52,40 @@ impl Policy {
             }
         }
         policy
+    }
+
+    /// What the settings say, whatever tables and domains do.
+    pub(crate) fn plain(service: &Service, next_hop: &str) -> Policy {
+        let wish = Wish::of(&service.settings, service.level).map_err(Unmet::Configuration);
+        Policy {
+            wish,
+            per_site: None,
+            next_hop: next_hop.to_ascii_lowercase(),
+            needs: Needs::default(),
+            by_table: false,
+            sts: Finding::default(),
+        }
+    }
+
+    /// The same with level secure, for who looks at a server whose keys the DNS does not know.
+    pub(crate) fn secure_instead(&self, service: &Service) -> Result<Policy, Unmet> {
+        let wish = Wish::of(&service.settings, ClientLevel::Secure).map_err(Unmet::Configuration)?;
+        Ok(Policy { wish: Ok(wish), needs: self.needs, ..Policy::plain(service, &self.next_hop) })
+    }
+
+    /// The level that is wished, and who wishes it: for commands.
+    pub(crate) fn level_name(&self) -> Option<&'static str> {
+        self.wish.as_ref().ok().map(|wish| wish.level.name())
+    }
+
+    /// See [`Policy::level_name`].
+    pub(crate) fn source(&self, service: &Service) -> &'static str {
+        match (&service.policy_maps, &self.per_site) {
+            _ if self.sts.policy.is_some() => "main.cf and MTA-STS",
+            (Some(_), _) if self.by_table => "smtp_tls_policy_maps",
+            (_, Some(Some(_))) => "smtp_tls_per_site",
+            _ => "main.cf",
+        }
     }
 
     /// The message says that TLS need not be (RFC 8689 section 5).
@@ -122,7 +156,7 @@ async fn published(
 }
 
 /// smtp_tls_policy_maps; what they do not name goes by main.cf.
-async fn from_maps(service: &Service, maps: &Maps, next_hop: &str) -> Result<Wish, Unmet> {
+async fn from_maps(service: &Service, maps: &Maps, next_hop: &str) -> Result<Option<Wish>, Unmet> {
     let wrong = |key: &str, why: String| {
         Unmet::Configuration(format!("{}, next-hop destination \"{key}\": {why}", maps.parameter()))
     };
@@ -139,13 +173,13 @@ async fn from_maps(service: &Service, maps: &Maps, next_hop: &str) -> Result<Wis
                         maps.parameter()
                     );
                 }
-                return wish.map_err(|why| wrong(&key, why));
+                return wish.map(Some).map_err(|why| wrong(&key, why));
             }
             Lookup::Absent => {}
             Lookup::Failed(why) => return Err(wrong(&key, why)),
         }
     }
-    Wish::of(&service.settings, service.level).map_err(Unmet::Configuration)
+    Ok(None)
 }
 
 async fn site(maps: &Maps, name: &str, class: &str) -> Result<Option<String>, Unmet> {

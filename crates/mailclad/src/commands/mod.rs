@@ -13,6 +13,7 @@ mod postlog;
 mod postmap;
 mod postqueue;
 mod postsuper;
+mod posttls_finger;
 mod probe;
 mod queue;
 mod queue_link;
@@ -86,6 +87,11 @@ pub static COMMANDS: &[Command] = &[
         run: exchange::import,
     },
     Command { name: "export-queue", about: "give the queue back to Postfix", run: exchange::export },
+    Command {
+        name: "posttls-finger",
+        about: "say what the TLS of a mail server is like, as a delivery would find it",
+        run: posttls_finger::run,
+    },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
     Command { name: "tlsrpt", about: "show what TLSRPT reports will say", run: tlsrpt::run },

@@ -38,8 +38,21 @@ pub(super) fn explain(ssl: &SslRef, plan: &Plan, facts: &TlsFacts, has_anchors: 
 }
 
 fn described(certificate: &X509Ref) -> String {
+    let names = alternative_names(certificate);
+    format!(
+        "{}, issued by {}, valid from {} to {}, for {}",
+        one_line(certificate.subject_name()),
+        one_line(certificate.issuer_name()),
+        certificate.not_before(),
+        certificate.not_after(),
+        if names.is_empty() { "no alternative name".to_owned() } else { listed(&names) }
+    )
+}
+
+/// DNS names and addresses.
+pub(super) fn alternative_names(certificate: &X509Ref) -> Vec<String> {
     let alternatives = certificate.subject_alt_names();
-    let names: Vec<String> = alternatives
+    alternatives
         .iter()
         .flatten()
         .filter_map(|name| {
@@ -51,15 +64,7 @@ fn described(certificate: &X509Ref) -> String {
             });
             name.dnsname().map(str::to_owned).or(address)
         })
-        .collect();
-    format!(
-        "{}, issued by {}, valid from {} to {}, for {}",
-        one_line(certificate.subject_name()),
-        one_line(certificate.issuer_name()),
-        certificate.not_before(),
-        certificate.not_after(),
-        if names.is_empty() { "no alternative name".to_owned() } else { listed(&names) }
-    )
+        .collect()
 }
 
 /// Names come from strangers: control characters become `?`.

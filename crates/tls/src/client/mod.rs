@@ -3,6 +3,9 @@
 mod context;
 mod explain;
 mod sessions;
+mod shown;
+
+pub use shown::{Digest, ShownCertificate};
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -151,6 +154,11 @@ impl Client {
             contexts: Mutex::default(),
             parts,
         })
+    }
+
+    /// The digest of fingerprints.
+    pub fn digest(&self) -> Digest {
+        Digest(self.digest)
     }
 
     /// Can this plan be carried out? The error says which setting is wrong; nothing has been said to the server then.
@@ -322,14 +330,6 @@ fn anchors(plan: &Plan) -> Result<Vec<TlsaRecord>, String> {
 
 /// What the log says of a completed handshake.
 fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
-    if let Some(peer) = &facts.peer {
-        journal.tell(LogLevels::PEERCERT, |name| {
-            format!(
-                "{name}: subject_CN={}, issuer={}, cert fingerprint={}, pkey fingerprint={}",
-                peer.subject_cn, peer.issuer_cn, peer.fingerprint, peer.pubkey_fingerprint
-            )
-        });
-    }
     if facts.resumed {
         journal.tell(LogLevels::CACHE, |peer| format!("{peer}: Reusing old session"));
     }
@@ -364,6 +364,14 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
         && let Some(reason) = &facts.untrusted_reason
     {
         journal.tell(LogLevels::UNTRUSTED, |peer| reason.replacen("PEER", peer, 1));
+    }
+    if let Some(peer) = &facts.peer {
+        journal.tell(LogLevels::PEERCERT | LogLevels::CERTMATCH, |name| {
+            format!(
+                "{name}: subject_CN={}, issuer={}, cert fingerprint={}, pkey fingerprint={}",
+                peer.subject_cn, peer.issuer_cn, peer.fingerprint, peer.pubkey_fingerprint
+            )
+        });
     }
     journal.tell(LogLevels::SUMMARY, |peer| {
         format!("{} TLS connection established to {peer}: {}", facts.trust, facts.summary())

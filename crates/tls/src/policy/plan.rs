@@ -70,6 +70,11 @@ impl Plan {
         self.level
     }
 
+    /// The level that was asked for.
+    pub fn wished(&self) -> ClientLevel {
+        self.wished
+    }
+
     /// Certificate names that satisfy it; a leading dot stands for all names below.
     pub fn names(&self) -> &[String] {
         &self.names
