@@ -8,7 +8,7 @@ use openssl::dsa::Dsa;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{HasPublic, PKey, PKeyRef, Private};
 use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::extension::{
@@ -109,6 +109,24 @@ impl Authority {
         self.issue_as(name, kind, &Wish::named(name))
     }
 
+    /// A certificate for the key and the names of a request (PKCS #10, DER), PEM.
+    pub fn sign_request(&self, der: &[u8], names: &[String]) -> String {
+        let request = openssl::x509::X509Req::from_der(der).unwrap();
+        let key = request.public_key().unwrap();
+        assert!(request.verify(&key).unwrap(), "the request is signed with its own key");
+        let issuer = self.certificate.subject_name();
+        let mut builder = begin(request.subject_name(), issuer, &key, -1, 90);
+        let mut alternatives = SubjectAlternativeName::new();
+        for name in names {
+            alternatives.dns(name);
+        }
+        let context = builder.x509v3_context(Some(&self.certificate), None);
+        let extension = alternatives.build(&context).unwrap();
+        builder.append_extension(extension).unwrap();
+        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
+        pem(builder.build().to_pem())
+    }
+
     /// A certificate as wished.
     pub fn issue_as(&self, common: &str, kind: KeyKind, wish: &Wish) -> Issued {
         let key = make_key(kind);
@@ -169,10 +187,10 @@ fn common_name(name: &str) -> X509Name {
     builder.build()
 }
 
-fn begin(
+fn begin<T: HasPublic>(
     subject: &openssl::x509::X509NameRef,
     issuer: &openssl::x509::X509NameRef,
-    key: &PKey<Private>,
+    key: &PKeyRef<T>,
     from_days: i64,
     to_days: i64,
 ) -> X509Builder {

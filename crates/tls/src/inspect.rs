@@ -62,7 +62,15 @@ impl Chain {
         self.names().iter().any(|pattern| matches(pattern, name))
     }
 
-    fn names(&self) -> Vec<String> {
+    /// Whole days that the first one is good for still, and from its beginning to its end.
+    pub fn lifetime(&self) -> (i64, i64) {
+        let certificate = &self.certificates[0];
+        let lifetime = certificate.not_before().diff(certificate.not_after());
+        (described(certificate).days_left, lifetime.map_or(0, |time| i64::from(time.days)))
+    }
+
+    /// What the first one is for: its DNS names, or else its subject.
+    pub fn names(&self) -> Vec<String> {
         let own = described(&self.certificates[0]);
         if own.names.is_empty() { vec![own.subject] } else { own.names }
     }

@@ -2,6 +2,7 @@
 //! Postfix's exit statuses.
 
 mod audit;
+mod certificate;
 mod check;
 mod exchange;
 mod getopt;
@@ -94,6 +95,7 @@ pub static COMMANDS: &[Command] = &[
     },
     Command { name: "audit", about: "say what the TLS of a configuration comes to", run: audit::run },
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
+    Command { name: "certificate", about: "obtain and renew a certificate by ACME", run: certificate::run },
     Command { name: "tlsrpt", about: "show what TLSRPT reports will say", run: tlsrpt::run },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
     Command {
