@@ -7,15 +7,20 @@ use crate::evaluation::{Evaluation, Outcome, split_status};
 use crate::list::Reader;
 
 impl Evaluation<'_> {
-    /// Carries out what a table says.
-    pub(crate) async fn act(&mut self, table: &str, value: &str) -> Outcome {
+    /// Carries out what a table says of what it was asked for.
+    pub(crate) async fn act(&mut self, table: &str, asked: &str, value: &str) -> Outcome {
         let value = value.trim();
         let (word, rest) = match value.find([' ', '\t']) {
             Some(end) => (&value[..end], value[end..].trim_start()),
             None => (value, ""),
         };
         let codes = self.access.codes;
-        match word.to_ascii_uppercase().as_str() {
+        let action = word.to_ascii_uppercase();
+        if let Some(why) = self.unavailable(&action) {
+            self.warn(format!("access table {table}: {why}"));
+            return Outcome::Dunno;
+        }
+        match action.as_str() {
             "OK" | "RELAY" => Outcome::Permit,
             "DUNNO" => Outcome::Dunno,
             "REJECT" => self.refuse_with(codes.map_reject, Detail(7, 1), rest),
@@ -43,7 +48,13 @@ impl Evaluation<'_> {
                 self.add(Effect::Filter(rest.to_owned()));
                 Outcome::Dunno
             }
-            "FILTER" => self.ignore(table, value, "transport:destination"),
+            "FILTER" if rest.is_empty() => {
+                self.warn(format!(
+                    "access table {table} entry \"{asked:.100}\" has FILTER entry without value"
+                ));
+                Outcome::Dunno
+            }
+            "FILTER" => self.ignore(table, asked, "transport:destination"),
             "REDIRECT" | "BCC" => {
                 match Address::external(rest).ok().filter(|address| address.domain().is_some()) {
                     Some(address) if word.eq_ignore_ascii_case("BCC") => {
@@ -56,14 +67,14 @@ impl Evaluation<'_> {
                         self.add(Effect::Redirect(address));
                         Outcome::Dunno
                     }
-                    None => self.ignore(table, value, "user@domain target"),
+                    None => self.ignore(table, asked, "user@domain target"),
                 }
             }
             "PREPEND" if rest.contains(':') => {
                 self.add(Effect::Prepend(rest.to_owned()));
                 Outcome::Dunno
             }
-            "PREPEND" => self.ignore(table, value, "header: text argument"),
+            "PREPEND" => self.ignore(table, asked, "header: text"),
             "WARN" => {
                 self.note("warn", rest.to_owned());
                 Outcome::Dunno
@@ -81,19 +92,41 @@ impl Evaluation<'_> {
         }
     }
 
+    /// Why an action on a message can not be taken now: there is none, or it is too late.
+    fn unavailable(&self, action: &str) -> Option<String> {
+        let asked = self.asked;
+        let skipped = || {
+            format!(
+                "with smtpd_delay_reject=no, action {action} is always skipped in Client host or Helo command restrictions"
+            )
+        };
+        match action {
+            "PREPEND" if asked.sender.is_none() => Some(skipped()),
+            "PREPEND" if asked.stage == "END-OF-MESSAGE" => {
+                Some("action PREPEND must be used before smtpd_end_of_data_restrictions".into())
+            }
+            "FILTER" | "HOLD" | "DISCARD" | "REDIRECT" | "BCC" if asked.etrn_domain.is_some() => {
+                Some(format!("action {action} is unavailable in smtpd_etrn_restrictions"))
+            }
+            "FILTER" | "HOLD" | "DISCARD" | "REDIRECT" | "BCC" if asked.sender.is_none() => Some(skipped()),
+            _ => None,
+        }
+    }
+
     fn refuse_with(&mut self, code: u16, default: Detail, rest: &str) -> Outcome {
-        let (detail, text) = split_status(rest, default);
+        let (status, text) = split_status(rest, code, default);
         let (_, class) = self.subject();
-        let detail = self.fitting(class, code, detail);
+        let detail = self.fitting(class, status);
         self.refuse_subject(code, detail, if text.is_empty() { "Access denied" } else { text })
     }
 
     fn deferring(&mut self, rest: &str) -> Reply {
         let (name, class) = self.subject();
-        let (detail, text) = split_status(rest, Detail(7, 1));
-        let detail = self.fitting(class, self.access.codes.map_defer, detail);
+        let code = self.access.codes.map_defer;
+        let (status, text) = split_status(rest, code, Detail(7, 1));
+        let detail = self.fitting(class, status);
         let text = if text.is_empty() { "Service unavailable" } else { text };
-        Reply::new(self.access.codes.map_defer, detail, format!("<{name}>: {class} rejected: {text}"))
+        Reply::new(code, detail, format!("<{name}>: {class} rejected: {text}"))
     }
 
     fn note_action(&mut self, word: &'static str, text: &str, default: &str) {
@@ -108,13 +141,18 @@ impl Evaluation<'_> {
     }
 
     /// Postfix warns of an action without its argument and goes on.
-    fn ignore(&mut self, table: &str, value: &str, wanted: &str) -> Outcome {
-        self.warn(format!("access table {table} entry \"{value:.100}\" requires {wanted}"));
+    fn ignore(&mut self, table: &str, asked: &str, wanted: &str) -> Outcome {
+        self.warn(format!("access table {table} entry \"{asked:.100}\" requires {wanted}"));
         Outcome::Dunno
     }
 
     /// Names of restrictions and classes.
     async fn restrictions(&mut self, table: &str, value: &str) -> Outcome {
+        if value.split([' ', '\t', ',']).any(|word| word.contains(':')) {
+            self.warn(format!("access table {table} has entry with lookup table: {value:.200}"));
+            self.warn("do not specify lookup tables inside SMTPD access maps".into());
+            return self.misconfigured("define a restriction class and specify its name instead.");
+        }
         let reader = Reader { classes: self.access.class_names(), tables: None, policy: None };
         let steps = reader.read(self.list, table, value);
         self.run_steps(&steps).await

@@ -23,7 +23,7 @@ pub(crate) fn rejected(role: Role, address: &Address, why: &str) -> String {
         Role::Sender => "Sender",
         Role::Recipient => "Recipient",
     };
-    format!("<{address}>: {class} address rejected: {why}")
+    format!("<{}>: {class} address rejected: {why}", address.as_str())
 }
 
 // ---- reject_non_fqdn_...
@@ -129,7 +129,7 @@ pub(crate) fn reject_multi_recipient_bounce<'a>(
     Box::pin(async move {
         let asked = evaluation.asked;
         // At RCPT TO the recipient in question comes on top of those before.
-        let recipients = asked.recipient_count + usize::from(asked.recipient.is_some());
+        let recipients = asked.recipient_count + usize::from(matches!(asked.stage, "RCPT" | "VRFY"));
         if recipients < 2 || !asked.sender.is_some_and(Address::is_null) {
             return Outcome::Dunno;
         }
@@ -152,7 +152,7 @@ pub(crate) fn reject_unlisted_recipient<'a>(
     _: &'a Argument,
 ) -> Deciding<'a> {
     Box::pin(async move {
-        evaluation.recipient_looked_up = true;
+        evaluation.recipient_looked_up |= !evaluation.only_warns();
         reject_unlisted(evaluation, Role::Recipient).await
     })
 }
@@ -174,12 +174,12 @@ pub(crate) async fn reject_unlisted(evaluation: &mut Evaluation<'_>, role: Role)
                 Role::Sender => "Sender address",
                 Role::Recipient => "Recipient address",
             };
-            let detail = evaluation.fitting(class, unlisted.code, unlisted.status.detail);
+            let detail = evaluation.fitting(class, unlisted.status);
             evaluation.refuse(unlisted.code, detail, text)
         }
         Err(failed) => {
             evaluation.warn(failed.reason);
-            let text = format!("<{address}>: Temporary lookup failure");
+            let text = format!("<{}>: Temporary lookup failure", address.as_str());
             evaluation.refuse(451, Detail(3, 0), text)
         }
     }

@@ -9,7 +9,7 @@ pub struct Asked<'a> {
     pub client: &'a ClientFacts,
     /// MAIL FROM, once given.
     pub sender: Option<&'a Address>,
-    /// RCPT TO, at that stage and for VRFY.
+    /// RCPT TO, at that stage and for VRFY; later on the only one, where there is only one.
     pub recipient: Option<&'a Address>,
     /// Recipients that were accepted so far.
     pub recipient_count: usize,
@@ -27,6 +27,19 @@ pub struct Asked<'a> {
     pub pipelined: bool,
     /// The argument of ETRN.
     pub etrn_domain: Option<&'a str>,
+    /// What earlier stages left, where smtpd_delay_reject is off.
+    pub deferrals: Option<&'a Deferrals>,
+}
+
+/// What the client will hear in place of a permit at RCPT TO and ETRN, by the stage that said so (`defer_if_permit`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deferrals {
+    /// smtpd_client_restrictions.
+    pub client: Option<Reply>,
+    /// smtpd_helo_restrictions.
+    pub helo: Option<Reply>,
+    /// smtpd_sender_restrictions.
+    pub sender: Option<Reply>,
 }
 
 impl<'a> Asked<'a> {
@@ -44,6 +57,7 @@ impl<'a> Asked<'a> {
             stage: "CONNECT",
             pipelined: false,
             etrn_domain: None,
+            deferrals: None,
         }
     }
 }
@@ -57,6 +71,8 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// For the log, in order.
     pub notes: Vec<Note>,
+    /// Of the stages before RCPT TO: for [`Deferrals`].
+    pub deferral: Option<Reply>,
 }
 
 /// An action on the whole message (access(5)).

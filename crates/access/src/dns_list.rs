@@ -128,8 +128,8 @@ impl DnsList {
         let (code, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         match code.parse() {
             Ok(code @ 400..=599) => {
-                let (detail, rest) = split_status(rest.trim_start(), Detail(7, 1));
-                evaluation.refuse(code, detail, rest.to_owned())
+                let (status, rest) = split_status(rest.trim_start(), code, Detail(7, 1));
+                evaluation.refuse(code, status.detail, rest.to_owned())
             }
             _ => evaluation.misconfigured(&format!("rbl response code configuration error: {text}")),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail::{Address, Detail, Reply, Status};
 
-use crate::asked::{Asked, Decision, Effect, Note};
+use crate::asked::{Asked, Decision, Deferrals, Effect, Note};
 use crate::detail;
 use crate::list::{List, Step, StepKind};
 use crate::lists::Access;
@@ -49,6 +49,7 @@ pub(crate) type Subject = (String, &'static str);
 
 impl<'a> Evaluation<'a> {
     pub(crate) fn new(access: &'a Access, asked: &'a Asked<'a>) -> Evaluation<'a> {
+        let earlier = asked.deferrals.map(|Deferrals { client, helo, sender }| [sender, helo, client]);
         Evaluation {
             access,
             asked,
@@ -57,7 +58,7 @@ impl<'a> Evaluation<'a> {
             notes: Vec::new(),
             warn_only: false,
             depth: 0,
-            if_permitted: None,
+            if_permitted: earlier.into_iter().flatten().flatten().next().cloned(),
             if_rejected: None,
             recipient_looked_up: false,
             table_subject: None,
@@ -67,6 +68,11 @@ impl<'a> Evaluation<'a> {
     /// Goes through one list. `Err` is a refusal.
     pub(crate) async fn run_list(&mut self, list: List) -> Result<bool, Reply> {
         let access = self.access;
+        // defer_if_reject is about what follows in its own list; the two of RCPT TO count as one.
+        let same = [List::Relay, List::Recipient];
+        if !(same.contains(&list) && same.contains(&self.list)) {
+            self.if_rejected = None;
+        }
         self.list = list;
         match self.run_steps(access.steps(list)).await {
             Outcome::Dunno => Ok(false),
@@ -75,19 +81,30 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// For a stage before RCPT TO: what earlier ones have put off is not its concern.
+    pub(crate) fn early(access: &'a Access, asked: &'a Asked<'a>) -> Evaluation<'a> {
+        Evaluation { if_permitted: None, ..Evaluation::new(access, asked) }
+    }
+
     /// What would have refused something by now, if it had been asked, refuses it for the moment.
     pub(crate) fn deferral(&mut self) -> Option<Reply> {
-        self.if_permitted.take()
+        if self.discards() { None } else { self.if_permitted.take() }
+    }
+
+    /// The end of a stage before RCPT TO: what would be a deferral there waits until then.
+    pub(crate) fn decide_early(mut self, refusal: Option<Reply>) -> Decision {
+        let deferral = self.if_permitted.take().filter(|_| refusal.is_none());
+        Decision { deferral, ..self.decide(refusal) }
     }
 
     /// The end of all lists.
     pub(crate) fn decide(mut self, refusal: Option<Reply>) -> Decision {
-        let refusal = refusal.or_else(|| self.if_permitted.take());
+        let refusal = refusal.or_else(|| self.deferral());
         if let Some(reply) = &refusal {
             self.notes.push(Note::Action { word: "reject", text: reply.to_string() });
             self.effects.clear();
         }
-        Decision { refusal, effects: self.effects, notes: self.notes }
+        Decision { refusal, effects: self.effects, notes: self.notes, deferral: None }
     }
 
     /// Boxed because classes and tables lead here again.
@@ -147,12 +164,15 @@ impl<'a> Evaluation<'a> {
 
     /// The same with a whole reply.
     pub(crate) fn refuse_as(&mut self, reply: Reply) -> Outcome {
+        // The session would do the same; the log is to show it too.
+        let reply = if self.access.soft_bounce { reply.softened() } else { reply };
         if self.warn_only {
             self.notes.push(Note::Action { word: "reject_warning", text: reply.to_string() });
             return Outcome::Dunno;
         }
         match self.if_rejected.take() {
-            Some(softer) if reply.code >= 500 => Outcome::Refuse(softer),
+            // An earlier reason to wait is the better one.
+            Some(softer) if reply.code >= 500 => Outcome::Refuse(self.if_permitted.take().unwrap_or(softer)),
             _ => Outcome::Refuse(reply),
         }
     }
@@ -213,15 +233,18 @@ impl<'a> Evaluation<'a> {
         std::mem::replace(&mut self.table_subject, subject)
     }
 
-    /// The status in the form that fits `class`, which the log is told of. `code` gives its first digit.
-    pub(crate) fn fitting(&mut self, class: &str, code: u16, detail: Detail) -> Detail {
-        let fitting = detail::fit(class, detail);
-        if fitting != detail {
-            let shown = |Detail(subject, detail)| format!("{}.{subject}.{detail}", code / 100);
-            let (from, to) = (shown(detail), shown(fitting));
-            self.notes.push(Note::Info(format!("mapping DSN status {from} into {class} status {to}")));
+    /// What the status says in the form that fits `class`; the log is told of a change.
+    pub(crate) fn fitting(&mut self, class: &str, status: Status) -> Detail {
+        let fitting = Status { detail: detail::fit(class, status.detail), ..status };
+        if fitting != status {
+            self.notes.push(Note::Info(format!("mapping DSN status {status} into {class} status {fitting}")));
         }
-        fitting
+        fitting.detail
+    }
+
+    /// Does warn_if_reject stand before what is asked now?
+    pub(crate) fn only_warns(&self) -> bool {
+        self.warn_only
     }
 
     pub(crate) fn note(&mut self, word: &'static str, text: String) {
@@ -258,12 +281,10 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// A status of a table's text, in the class of the code that goes with it, and the rest of the text.
-pub(crate) fn split_status(text: &str, default: Detail) -> (Detail, &str) {
-    match Status::split_from(text) {
-        Some((status, rest)) => (status.detail, rest),
-        None => (default, text),
-    }
+/// A status of a table's text, or one in the class of the code that goes with it, and the rest of the text.
+pub(crate) fn split_status(text: &str, code: u16, default: Detail) -> (Status, &str) {
+    let class = if code / 100 == 4 { 4 } else { 5 };
+    Status::split_from(text).unwrap_or((Status { class, detail: default }, text))
 }
 
 // ---- restrictions that look at nothing
@@ -284,7 +305,7 @@ pub(crate) fn defer<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> 
 
 fn try_again(evaluation: &Evaluation<'_>) -> Reply {
     let (name, class) = evaluation.subject();
-    Reply::new(450, Detail(3, 2), format!("<{name}>: {class} rejected: defer_if_permit requested"))
+    Reply::new(450, Detail(7, 0), format!("<{name}>: {class} rejected: defer_if_permit requested"))
 }
 
 pub(crate) fn defer_if_permit<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
@@ -295,7 +316,7 @@ pub(crate) fn defer_if_permit<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Arg
 pub(crate) fn defer_if_reject<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
     let (name, class) = evaluation.subject();
     let text = format!("<{name}>: {class} rejected: defer_if_reject requested");
-    Box::pin(async move { evaluation.defer_if_rejected(Reply::new(450, Detail(3, 2), text)) })
+    Box::pin(async move { evaluation.defer_if_rejected(Reply::new(450, Detail(7, 0), text)) })
 }
 
 /// The client waits; so does nobody else.

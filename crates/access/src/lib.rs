@@ -32,7 +32,7 @@ mod service_tests;
 mod tests;
 mod verify;
 
-pub use asked::{Asked, Decision, Effect, Note};
+pub use asked::{Asked, Decision, Deferrals, Effect, Note};
 pub use endpoint::{Endpoint, Wire};
 pub use hostname::is_hostname;
 pub use ip_match::IpMatch;

@@ -26,17 +26,18 @@ pub(crate) enum List {
 }
 
 impl List {
-    /// What a bare `type:table` stands for.
-    fn access_check(self) -> &'static str {
-        match self {
+    /// What a bare `type:table` stands for; the error is what a list is called where it could be anything.
+    fn access_check(self) -> Result<&'static str, &'static str> {
+        Ok(match self {
             List::Client => "check_client_access",
             List::Helo => "check_helo_access",
             List::Sender => "check_sender_access",
             List::Relay | List::Recipient => "check_recipient_access",
-            List::Data | List::EndOfData => "check_client_access",
+            List::Data => return Err("Data command"),
+            List::EndOfData => return Err("End-of-data"),
             List::Etrn => "check_etrn_access",
             List::HeaderRewrite => "check_address_map",
-        }
+        })
     }
 }
 
@@ -102,7 +103,17 @@ impl Reader<'_> {
         }
         let Some(restriction) = restriction::find(word) else {
             let is_table = word.contains(':') && !word.starts_with('/');
-            return match restriction::find(list.access_check()) {
+            let check = match list.access_check() {
+                Ok(check) => restriction::find(check),
+                Err(list) if is_table => {
+                    return StepKind::Broken(format!(
+                        "specify one of (check_client_access, check_reverse_client_hostname_access, check_helo_access, \
+                         check_sender_access, check_recipient_access, check_etrn_access) before {list} restriction \"{word}\""
+                    ));
+                }
+                Err(_) => None,
+            };
+            return match check {
                 Some(check) if is_table => self.with_table(check, parameter, word),
                 _ => StepKind::Broken(format!("unknown smtpd restriction: \"{word}\"")),
             };
@@ -110,12 +121,15 @@ impl Reader<'_> {
         if restriction.takes == Takes::Nothing {
             return StepKind::Run(restriction, Argument::Nothing);
         }
-        let Some(argument) = words.next() else {
-            return StepKind::Broken(format!("restriction {word} requires an argument"));
+        let argument = match words.next() {
+            Some(argument) => argument,
+            // As in Postfix, the name itself is then taken for the table.
+            None if restriction.takes == Takes::Table => word,
+            None => return StepKind::Broken(format!("restriction {word} requires an argument")),
         };
         match restriction.takes {
             Takes::Table if !argument.contains(':') => StepKind::Broken(format!(
-                "restriction {word} requires a type:table argument, not \"{argument}\""
+                "restriction {word}: bad argument \"{argument}\": need maptype:mapname"
             )),
             Takes::Table => self.with_table(restriction, parameter, argument),
             Takes::CertificateTable => {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use config::{HostFacts, Settings, params};
 use dns::Resolver;
-use route::{Role, Routing};
+use mail::Address;
+use route::{Context, Role, Routing};
 use tables::domain_search::ParentStyle;
 use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 
 use crate::address;
-use crate::asked::{Asked, Decision};
+use crate::asked::{Asked, Decision, Deferrals};
 use crate::certificate::Certificates;
 use crate::evaluation::{Evaluation, Outcome};
 use crate::list::{self, List, Reader, Step, StepKind};
@@ -25,6 +26,8 @@ pub struct Access {
     class_names: HashSet<String>,
     delay_reject: bool,
     relay_first: bool,
+    /// `soft_bounce`.
+    pub(crate) soft_bounce: bool,
     unlisted_recipient: bool,
     unlisted_sender: bool,
     pub(crate) routing: Arc<Routing>,
@@ -140,6 +143,7 @@ impl Access {
             class_names,
             delay_reject: settings.get(params::smtpd_delay_reject),
             relay_first: settings.get(params::smtpd_relay_before_recipient_restrictions),
+            soft_bounce: settings.get(params::soft_bounce),
             unlisted_recipient: settings.get(params::smtpd_reject_unlisted_recipient)
                 && !config::list::split(settings.get(params::receive_override_options))
                     .contains(&"no_unknown_recipient_checks"),
@@ -222,16 +226,23 @@ impl Access {
         })
     }
 
+    /// Is the address none that mail could be sent to, whatever the lists say? Where a table can not be asked, they will.
+    pub async fn is_bad_syntax(&self, address: &Address) -> bool {
+        let standard = self.routing.rewrite(Context::Local, address);
+        let resolved = self.routing.resolve(&Address::null(), &standard).await;
+        resolved.is_ok_and(|resolved| resolved.bad_syntax)
+    }
+
     // ---- the stages
 
     /// Before the greeting.
     pub async fn connect(&self, asked: &Asked<'_>) -> Decision {
-        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Client]).await }
+        if self.delay_reject { Decision::default() } else { self.ask_early(asked, List::Client).await }
     }
 
     /// At HELO and EHLO; the client's facts hold the name already.
     pub async fn helo(&self, asked: &Asked<'_>) -> Decision {
-        if self.delay_reject { Decision::default() } else { self.ask(asked, &[List::Helo]).await }
+        if self.delay_reject { Decision::default() } else { self.ask_early(asked, List::Helo).await }
     }
 
     /// At MAIL FROM.
@@ -239,12 +250,12 @@ impl Access {
         if self.delay_reject {
             return Decision::default();
         }
-        let mut evaluation = Evaluation::new(self, asked);
+        let mut evaluation = Evaluation::early(self, asked);
         let mut refusal = run_all(&mut evaluation, &[List::Sender]).await;
         if refusal.is_none() {
             refusal = self.refuse_unlisted_sender(&mut evaluation).await;
         }
-        evaluation.decide(refusal)
+        evaluation.decide_early(refusal)
     }
 
     /// smtpd_reject_unlisted_sender, behind the sender's list.
@@ -257,7 +268,12 @@ impl Access {
 
     /// At RCPT TO, and for VRFY.
     pub async fn rcpt(&self, asked: &Asked<'_>) -> Decision {
-        if asked.recipient.is_some_and(|recipient| self.verification.sends_probes_as(recipient)) {
+        // RFC 5321 section 4.5.1: postmaster without a domain is always taken. And who answers a probe is not asked again.
+        let is_exempt = |recipient: &Address| {
+            recipient.as_str().eq_ignore_ascii_case("postmaster")
+                || self.verification.sends_probes_as(recipient)
+        };
+        if asked.recipient.is_some_and(is_exempt) {
             return Decision::default();
         }
         let (relay, recipient) = (List::Relay, List::Recipient);
@@ -267,7 +283,7 @@ impl Access {
         if refusal.is_none() && self.delay_reject {
             refusal = self.refuse_unlisted_sender(&mut evaluation).await;
         }
-        if refusal.is_none() {
+        if refusal.is_none() && !evaluation.discards() {
             refusal = run_all(&mut evaluation, &last).await.or_else(|| evaluation.deferral());
         }
         if refusal.is_none()
@@ -282,12 +298,12 @@ impl Access {
 
     /// At DATA and the first BDAT.
     pub async fn data(&self, asked: &Asked<'_>) -> Decision {
-        self.ask(asked, &[List::Data]).await
+        self.ask(&Asked { deferrals: None, ..*asked }, &[List::Data]).await
     }
 
     /// Behind the content.
     pub async fn end_of_data(&self, asked: &Asked<'_>) -> Decision {
-        self.ask(asked, &[List::EndOfData]).await
+        self.ask(&Asked { deferrals: None, ..*asked }, &[List::EndOfData]).await
     }
 
     /// At ETRN.
@@ -295,7 +311,9 @@ impl Access {
         let mut lists: Vec<List> = self.delayed(asked);
         lists.retain(|list| *list != List::Sender);
         lists.push(List::Etrn);
-        self.ask(asked, &lists).await
+        // A message is no concern of ETRN's.
+        let deferrals = asked.deferrals.map(|deferrals| Deferrals { sender: None, ..deferrals.clone() });
+        self.ask(&Asked { deferrals: deferrals.as_ref(), ..*asked }, &lists).await
     }
 
     /// Are the client's headers rewritten like our own (`local_header_rewrite_clients`)? Lines for the log when that can
@@ -321,10 +339,13 @@ impl Access {
         lists
     }
 
+    async fn ask_early(&self, asked: &Asked<'_>, list: List) -> Decision {
+        let mut evaluation = Evaluation::early(self, asked);
+        let refusal = run_all(&mut evaluation, &[list]).await;
+        evaluation.decide_early(refusal)
+    }
+
     async fn ask(&self, asked: &Asked<'_>, lists: &[List]) -> Decision {
-        if lists.iter().all(|list| self.steps(*list).is_empty()) {
-            return Decision::default();
-        }
         let mut evaluation = Evaluation::new(self, asked);
         let refusal = run_all(&mut evaluation, lists).await;
         evaluation.decide(refusal)
@@ -335,6 +356,10 @@ async fn run_all(evaluation: &mut Evaluation<'_>, lists: &[List]) -> Option<mail
     for list in lists {
         if let Err(reply) = evaluation.run_list(*list).await {
             return Some(reply);
+        }
+        // Nobody gets the message: whether somebody could matters no more.
+        if evaluation.discards() {
+            return None;
         }
     }
     None

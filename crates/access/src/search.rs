@@ -37,11 +37,8 @@ pub(crate) async fn find_address(maps: &Maps, address: IpAddr) -> Found {
         }
         kind = Key::Partial;
         match key.rfind(separator) {
-            Some(end) if end > 0 => key = key[..end].trim_end_matches(separator),
+            Some(end) if end > 0 => key = &key[..end],
             _ => return Ok(None),
-        }
-        if key.is_empty() {
-            return Ok(None);
         }
     }
 }
@@ -53,12 +50,24 @@ pub(crate) async fn apply(
     found: Found,
     subject: Subject,
 ) -> Outcome {
+    let asked = subject.0.clone();
+    apply_to(evaluation, maps, found, subject, &asked).await
+}
+
+/// The same where replies name something else than what was `asked` for.
+async fn apply_to(
+    evaluation: &mut Evaluation<'_>,
+    maps: &Maps,
+    found: Found,
+    subject: Subject,
+    asked: &str,
+) -> Outcome {
     let outer = evaluation.replace_subject(Some(subject));
     let outcome = match found {
         Ok(None) => Outcome::Dunno,
         Ok(Some(value)) => {
             let table = maps.iter().next().map(|map| map.spec().to_owned()).unwrap_or_default();
-            evaluation.act(&table, &value).await
+            evaluation.act(&table, asked, &value).await
         }
         Err(why) => evaluation.table_failed(why),
     };
@@ -80,13 +89,15 @@ pub(crate) fn check_client_access<'a>(
     Box::pin(async move {
         let Some(maps) = table(argument) else { return Outcome::Dunno };
         let client = evaluation.asked.client;
+        let mut asked = client.name.clone();
         let mut found = find_domain(evaluation, maps, &client.name).await;
         if found == Ok(None)
             && let Some(address) = client.address
         {
+            asked = address.to_string();
             found = find_address(maps, address).await;
         }
-        apply(evaluation, maps, found, (client.name_address(), "Client host")).await
+        apply_to(evaluation, maps, found, (client.name_address(), "Client host"), &asked).await
     })
 }
 
@@ -114,7 +125,12 @@ pub(crate) fn check_reverse_client_hostname_access<'a>(
     Box::pin(async move {
         let Some(maps) = table(argument) else { return Outcome::Dunno };
         let client = evaluation.asked.client;
-        let found = find_domain(evaluation, maps, &client.reverse_name).await;
+        let mut found = find_domain(evaluation, maps, &client.reverse_name).await;
+        if found == Ok(None)
+            && let Some(address) = client.address
+        {
+            found = find_address(maps, address).await;
+        }
         let subject = (client.reverse_name.clone(), "Unverified Client host");
         apply(evaluation, maps, found, subject).await
     })

@@ -435,9 +435,9 @@ fn what_can_be_seen_at_start() {
         ("smtpd_client_restrictions = nonsense", "unknown smtpd restriction: \"nonsense\""),
         (
             "smtpd_client_restrictions = check_client_access",
-            "restriction check_client_access requires an argument",
+            "restriction check_client_access: bad argument \"check_client_access\": need maptype:mapname",
         ),
-        ("smtpd_client_restrictions = check_client_access x", "requires a type:table argument, not \"x\""),
+        ("smtpd_client_restrictions = check_client_access x", "bad argument \"x\": need maptype:mapname"),
         ("smtpd_client_restrictions = warn_if_reject", "nothing follows warn_if_reject"),
     ] {
         let warnings = open(main_cf).unwrap().1;

@@ -122,7 +122,7 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn agent(&self) -> Result<Agent, String> {
         let warnings = self.log.clone();
-        let tables = Tables::new(Arc::new(move |text: &str| maillog::warning!(warnings, "{text}")));
+        let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
         let (settings, log, deliverer) = (self.settings, self.log.clone(), self.deliverer.clone());
         let name = &self.service.name;
         Ok(match self.service.program.as_str() {

@@ -39,7 +39,9 @@ pub struct ClientFacts {
 /// nothing is decided by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarded {
-    /// Its verified name, or `unknown`.
+    /// Something was said of the client itself, be it that it is not known.
+    pub of_client: bool,
+    /// Its verified name.
     pub name: Option<String>,
     /// Its address.
     pub address: Option<IpAddr>,
@@ -56,10 +58,13 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// `NAME[ADDR]`.
+    /// `NAME[ADDR]`; the name alone where there is no address.
     pub fn name_address(&self) -> String {
-        let address = self.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        format!("{}[{address}]", self.name.as_deref().unwrap_or("unknown"))
+        let name = self.name.as_deref().unwrap_or("unknown");
+        match self.address {
+            Some(address) => format!("{name}[{address}]"),
+            None => name.to_owned(),
+        }
     }
 }
 

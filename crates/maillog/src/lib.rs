@@ -105,6 +105,14 @@ impl Log {
         self.sink.write(severity, &self.tag, self.number, severity.word(), &line);
     }
 
+    /// Writes what a table has to say: a text that begins with `error: ` is an error, any other a warning.
+    pub fn table_trouble(&self, text: &str) {
+        match text.strip_prefix("error: ") {
+            Some(text) => self.write(Severity::Error, format_args!("{text}")),
+            None => self.write(Severity::Warning, format_args!("{text}")),
+        }
+    }
+
     /// Longest text of one line, in bytes (Postfix's msg_output buffer).
     pub const MAX_TEXT: usize = 2048;
 }

@@ -522,7 +522,7 @@ fn permissions(settings: &Settings, log: &Log) -> Permissions {
 
 /// Tables whose trouble is logged there.
 fn open_tables(log: Log) -> tables::Tables {
-    tables::Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")))
+    tables::Tables::new(Arc::new(move |text: &str| log.table_trouble(text)))
 }
 
 fn routing(configuration: &Configuration, settings: &Settings, log: &Log) -> Routing {

@@ -289,7 +289,7 @@ impl Room {
 /// Tables whose trouble goes to the log.
 pub(crate) fn tables(log: &Log) -> Tables {
     let log = log.clone();
-    Tables::new(Arc::new(move |text: &str| maillog::warning!(log, "{text}")))
+    Tables::new(Arc::new(move |text: &str| log.table_trouble(text)))
 }
 
 /// TLS of a service, and what it logs. Trouble goes to the log; without a server there is no TLS.

@@ -81,8 +81,6 @@ impl Routing {
         };
         let (status, text) =
             Status::split_from(&resolved.next_hop).unwrap_or((unknown(role), &resolved.next_hop));
-        // Our own words for a class, not an administrator's.
-        let status = if resolved.class == Class::VirtualAlias { unknown(role) } else { status };
         Some(Unlisted { code, status: status.with_class(class_of(code)), text: text.to_owned() })
     }
 
@@ -151,7 +149,7 @@ mod tests {
         );
         for (main_cf, role, text, expected) in [
             (MAIN_CF, Role::Sender, "other@example.test", "550 5.1.0 User unknown in local recipient table"),
-            (MAIN_CF, Role::Sender, "b@alias.test", "550 5.1.0 User unknown in virtual alias table"),
+            (MAIN_CF, Role::Sender, "b@alias.test", "550 5.1.1 User unknown in virtual alias table"),
             (&quiet, Role::Recipient, "other@example.test", "450 4.1.1 User unknown"),
         ] {
             assert_eq!(unlisted(main_cf, role, text), Ok(Some(expected.to_owned())), "{text}");

@@ -35,7 +35,7 @@ pub fn prepare(
 ) -> Result<Prepared, String> {
     let resolver = Arc::new(Resolver::from_system());
     let warnings = log.clone();
-    let tables = Tables::new(Arc::new(move |text: &str| maillog::warning!(warnings, "{text}")));
+    let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
     let mut services = HashMap::new();
     for entry in configuration.services() {
         if !matches!(entry.program.as_str(), "smtp" | "lmtp") {

@@ -67,7 +67,7 @@ impl Maps {
                 }
                 Lookup::Failed(reason) => {
                     return Lookup::Failed(format!(
-                        "{}: lookup error for \"{key:.100}\": {reason}",
+                        "{} lookup error for \"{key:.100}\": {reason}",
                         map.spec()
                     ));
                 }
@@ -94,7 +94,7 @@ mod tests {
                 "inline:{b=1} fail:x inline:{a=1}",
                 "a",
                 Key::Full,
-                Err("fail:x: lookup error for \"a\": fail:x: lookup error"),
+                Err("fail:x lookup error for \"a\": fail:x: lookup error"),
             ),
             ("regexp:{{/a/ 1}} inline:{a=2}", "a", Key::Full, Ok(Some("1"))),
             ("regexp:{{/a/ 1}} inline:{a=2}", "a", Key::Partial, Ok(Some("2"))),

@@ -25,6 +25,6 @@ pub(crate) fn check_policy_service<'a>(
         }
         let action = answer.as_deref().unwrap_or(service.default_action());
         // The action is about what the list is about, not about a table's key.
-        evaluation.act(&name, action).await
+        evaluation.act(&name, "", action).await
     })
 }

@@ -247,7 +247,15 @@ tls_high_cipherlist = aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!k
 tls_medium_cipherlist = aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH
 tls_null_cipherlist = eNULL:!kDH:!kECDH:!aDSS:!MD5:!aNULL
 ";
-    put(&format!("{common}{}\n", configuration.main.join("\n")), files, root)
+    // A name twice would be worth a warning, which is more than Postfix's postlogd can bear: it tells itself.
+    let own: Vec<&str> = configuration.main.iter().filter_map(|line| name_of(line)).collect();
+    let common = common.lines().filter(|line| name_of(line).is_none_or(|name| !own.contains(&name)));
+    let lines: Vec<&str> = common.chain(configuration.main.iter().map(String::as_str)).collect();
+    put(&(lines.join("\n") + "\n"), files, root)
+}
+
+fn name_of(line: &str) -> Option<&str> {
+    line.split_once('=').map(|(name, _)| name.trim())
 }
 
 fn master_cf(files: &Path, root: &Path, configuration: &Configuration, ports: &[u16]) -> String {

@@ -140,9 +140,20 @@ impl HeaderPass {
         self.hops >= self.rules.hop_limit
     }
 
-    /// The Received: header of our own counts as well.
-    pub(crate) fn count_own_received(&mut self) {
-        self.hops += 1;
+    /// Takes whole headers that stand before the client's own: ours, and those of PREPEND actions. They are looked at like any others.
+    pub(crate) async fn pass_before(
+        &mut self,
+        mut headers: Vec<u8>,
+        out: &mut Vec<u8>,
+        checking: &mut Checking,
+        missing: &Missing<'_>,
+    ) -> Result<(), Failed> {
+        self.first_line = false;
+        self.pass(&mut headers, out, checking, missing).await?;
+        // The client's first line begins a header of its own, or none.
+        self.end_field(out, checking, missing).await?;
+        self.first_line = true;
+        Ok(())
     }
 
     /// True until the end of the header was seen.

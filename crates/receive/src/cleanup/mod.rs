@@ -167,14 +167,12 @@ impl Intake {
                 sender
             }
         };
-        let mut content = Content::new(id.clone(), Arc::clone(&queue));
-        content.buffer().extend_from_slice(first_lines.as_bytes());
+        let content = Content::new(id.clone(), Arc::clone(&queue));
         let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
-        header.count_own_received();
         if says_require_tls {
             header.requires_tls_already();
         }
-        Intake {
+        let mut intake = Intake {
             header,
             body: None,
             checking: Checking::new(about, overrides.checks),
@@ -189,7 +187,27 @@ impl Intake {
             content,
             trouble,
             discard,
+        };
+        intake.take_first(first_lines).await;
+        intake
+    }
+
+    async fn take_first(&mut self, lines: String) {
+        if self.discard || self.trouble.is_some() {
+            return;
         }
+        let missing = Missing {
+            id: &self.id,
+            sender: &self.sender,
+            full_name: self.full_name.as_deref(),
+            arrival: self.arrival,
+        };
+        let out = self.content.buffer();
+        let passed = self.header.pass_before(lines.into_bytes(), out, &mut self.checking, &missing).await;
+        if let Err(failed) = passed {
+            self.trouble = Some(self.cleanup.table_failed(&self.id, &failed.reason));
+        }
+        self.take_verdicts();
     }
 
     /// Where content is put before [`Intake::take`].

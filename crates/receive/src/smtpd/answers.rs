@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use access::{Asked, Decision, Effect, Note};
+use access::{Asked, Decision, Deferrals, Effect, Note};
 use link::message::FlushWhat;
 use link::{Reply as LinkReply, Request};
 use mail::client::Forwarded;
-use mail::{Detail, Envelope, Origin, QueueId, Reply};
+use mail::{Address, Detail, Envelope, Origin, QueueId, Reply};
 use route::Context;
 use smtp::server::{
     Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Options, Pending, Question, RcptTo, Session,
@@ -36,6 +36,9 @@ impl Driver<'_> {
             Question::Data(question) => self.data(question).await,
             Question::EndOfData(question) => self.end_of_data(question).await,
             Question::Vrfy(question) => {
+                if self.is_illegal("VRFY", question.about.text(), &question.about.address).await {
+                    return question.answer(Verdict::Refuse(reply::BAD_RECIPIENT));
+                }
                 let asked = Asked {
                     recipient: Some(&question.about.address),
                     ..self.asked(question.session(), "VRFY")
@@ -78,6 +81,7 @@ impl Driver<'_> {
             instance: &self.instance,
             stage,
             pipelined: session.has_pipelined(),
+            deferrals: Some(&self.deferrals),
             ..Asked::of(session.client())
         }
     }
@@ -102,10 +106,9 @@ impl Driver<'_> {
             milters.quit().await;
         }
         let (options, refusal) = self.options_of(&client).await;
-        // Who may speak for others was decided when it connected.
-        let Options { xclient, xforward, .. } = *question.session().options();
-        let options = Options { xclient, xforward, ..(*options).clone() };
-        question.replace_options(Arc::new(options));
+        // Who may use XFORWARD was decided when it connected, as in Postfix.
+        let xforward = question.session().options().xforward;
+        question.replace_options(Arc::new(Options { xforward, ..(*options).clone() }));
         refusal
     }
 
@@ -126,9 +129,11 @@ impl Driver<'_> {
                 return question.give_up(Reply::new(421, Detail(7, 0), text));
             }
         }
-        let asked = self.asked(question.session(), "CONNECT");
+        let stage = if question.about.again { "XCLIENT" } else { "CONNECT" };
+        let asked = self.asked(question.session(), stage);
         let decision = self.service.access.connect(&asked).await;
-        self.log_decision("CONNECT", &asked, &decision);
+        self.log_decision(stage, &asked, &decision);
+        self.deferrals = Deferrals { client: decision.deferral, ..Deferrals::default() };
         // Who talks before the greeting is seen now.
         connection.read_now(question.input());
         let verdict = match decision.refusal {
@@ -141,12 +146,14 @@ impl Driver<'_> {
     async fn helo(&mut self, question: Pending<Helo>) -> Step {
         let mut client = question.session().client().clone();
         client.helo = Some(question.about.name.clone());
-        client.esmtp |= question.about.esmtp;
         let stage = if question.about.esmtp { "EHLO" } else { "HELO" };
         let asked = Asked { client: &client, ..self.asked(question.session(), stage) };
         let decision = self.service.access.helo(&asked).await;
         self.log_decision(stage, &asked, &decision);
+        self.deferrals.helo = decision.deferral;
         let Helo { raw, esmtp, .. } = &question.about;
+        // The session speaks ESMTP once EHLO is accepted.
+        client.esmtp |= esmtp;
         let verdict = match decision.refusal {
             Some(refusal) => Verdict::Refuse(refusal),
             None => self.milters_at_helo(&client, raw, *esmtp).await,
@@ -169,7 +176,10 @@ impl Driver<'_> {
             return question.answer(Verdict::Refuse(refusal));
         }
         self.instance = self.new_instance();
-        let transaction = &question.about.transaction;
+        let MailFrom { transaction, words } = &question.about;
+        if self.is_illegal("MAIL", path(words), &transaction.envelope.sender).await {
+            return question.answer(Verdict::Refuse(reply::BAD_SENDER));
+        }
         let asked = Asked {
             sender: Some(&transaction.envelope.sender),
             size: transaction.size,
@@ -178,6 +188,7 @@ impl Driver<'_> {
         };
         let decision = self.service.access.mail(&asked).await;
         self.log_decision("MAIL", &asked, &decision);
+        self.deferrals.sender = decision.deferral;
         self.mail = Some(InHand { effects: decision.effects, ..InHand::default() });
         self.proxy_hears_later(&question.about);
         let refusal = match decision.refusal {
@@ -192,10 +203,18 @@ impl Driver<'_> {
             let text = format!("Error: too many recipients from {}", self.address);
             return question.answer(Verdict::Refuse(Reply::new(450, Detail(7, 1), text)));
         }
+        let RcptTo { recipient, words } = &question.about;
+        if self.is_illegal("RCPT", path(words), &recipient.address).await {
+            return question.answer(Verdict::Refuse(reply::BAD_RECIPIENT));
+        }
         let session = question.session();
         let asked =
             Asked { recipient: Some(&question.about.recipient.address), ..self.asked(session, "RCPT") };
-        let Decision { refusal, effects, mut notes } = self.service.access.rcpt(&asked).await;
+        let Decision { refusal, effects, mut notes, .. } = match self.is_discarded() {
+            false => self.service.access.rcpt(&asked).await,
+            // Nobody gets it, so nothing needs to be asked.
+            true => Decision::default(),
+        };
         // Said once for the whole message.
         let known = self.mail.as_ref().map_or(&[][..], |mail| &mail.effects);
         notes.retain(|note| match note {
@@ -213,6 +232,24 @@ impl Driver<'_> {
         }
         self.add_effects(effects);
         question.answer(verdict(refusal))
+    }
+
+    /// Is it no address at all? The log shows it as it came.
+    async fn is_illegal(&self, command: &str, text: &str, address: &Address) -> bool {
+        let illegal = !address.is_null() && self.service.access.is_bad_syntax(address).await;
+        if illegal {
+            maillog::warning!(
+                self.log,
+                "Illegal address syntax from {} in {command} command: {text}",
+                self.name
+            );
+        }
+        illegal
+    }
+
+    /// Has a DISCARD action been taken for the message?
+    fn is_discarded(&self) -> bool {
+        self.mail.as_ref().is_some_and(|mail| mail.effects.contains(&Effect::Discard))
     }
 
     /// The message gets its id with the first recipient.
@@ -250,8 +287,11 @@ impl Driver<'_> {
 
     async fn data(&mut self, question: Pending<Data>) -> Step {
         let session = question.session();
-        let asked = self.asked(session, "DATA");
-        let Decision { refusal, effects, notes } = self.service.access.data(&asked).await;
+        let asked = Asked { recipient: only_recipient(session), ..self.asked(session, "DATA") };
+        let Decision { refusal, effects, notes, .. } = match self.is_discarded() {
+            false => self.service.access.data(&asked).await,
+            true => Decision::default(),
+        };
         self.log_decision("DATA", &asked, &Decision { notes, ..Decision::default() });
         let refusal = match refusal {
             Some(refusal) => Some(refusal),
@@ -304,8 +344,11 @@ impl Driver<'_> {
 
     async fn end_of_data(&mut self, question: Pending<EndOfData>) -> Step {
         let session = question.session();
-        let asked = self.asked(session, "END-OF-MESSAGE");
-        let Decision { refusal, effects, notes } = self.service.access.end_of_data(&asked).await;
+        let asked = Asked { recipient: only_recipient(session), ..self.asked(session, "END-OF-MESSAGE") };
+        let Decision { refusal, effects, notes, .. } = match self.is_discarded() {
+            false => self.service.access.end_of_data(&asked).await,
+            true => Decision::default(),
+        };
         let decision = Decision { notes, ..Decision::default() };
         self.log_decision("END-OF-MESSAGE", &asked, &decision);
         if let Some(reply) = refusal {
@@ -340,6 +383,7 @@ impl Driver<'_> {
         match self.service.flushes(&domain).await {
             Ok(true) => {}
             Ok(false) => {
+                maillog::warning!(self.log, "reject: ETRN {domain:.100}... from {}", self.name);
                 let refusal = Reply::bare(459, format!("<{domain}>: service unavailable"));
                 return question.answer(Verdict::Refuse(refusal));
             }
@@ -388,14 +432,27 @@ pub(super) fn prepended(effects: &[Effect]) -> String {
     headers.collect()
 }
 
+/// The recipient of a message that has one: what is said behind RCPT TO is about him.
+fn only_recipient(session: &Session) -> Option<&Address> {
+    match &session.transaction()?.envelope.recipients[..] {
+        [only] => Some(&only.address),
+        _ => None,
+    }
+}
+
+/// The address among the words of MAIL and RCPT, as the client wrote it.
+fn path(words: &[String]) -> &str {
+    words.first().map_or("", String::as_str)
+}
+
 /// What header and body checks say of where a message comes from: from before a filter, when that one says so.
 fn about(client: &mail::ClientFacts, envelope: &Envelope) -> About {
     let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());
-    match &client.forwarded {
+    match client.forwarded.as_deref().filter(|forwarded| forwarded.of_client) {
         Some(forwarded) => About {
             origin: forwarded.name_address(),
             recipient,
-            protocol: forwarded.protocol.clone(),
+            protocol: Some(forwarded.protocol.clone().unwrap_or("unknown".into())),
             helo: forwarded.helo.clone(),
         },
         None => About {
@@ -410,9 +467,9 @@ fn about(client: &mail::ClientFacts, envelope: &Envelope) -> About {
 /// `, orig_queue_id=ID, orig_client=NAME[ADDR]`, as far as a filter has said it.
 pub(super) fn told_of(forwarded: &Forwarded) -> String {
     let ident = forwarded.ident.as_ref().map(|ident| format!(", orig_queue_id={ident}")).unwrap_or_default();
-    let client = match forwarded {
-        Forwarded { name: None, address: None, port: None, .. } => String::new(),
-        _ => format!(", orig_client={}", forwarded.name_address()),
+    let client = match forwarded.of_client {
+        true => format!(", orig_client={}", forwarded.name_address()),
+        false => String::new(),
     };
     ident + &client
 }

@@ -15,7 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use access::{Asked, Decision, Effect, Note};
+use access::{Asked, Decision, Deferrals, Effect, Note};
 use mail::{Address, ClientFacts, Detail, QueueId, Reply};
 use maillog::Log;
 use smtp::server::{BodyPhase, End, Next, Notice, Options, Question, Session, Step, reply};
@@ -89,6 +89,7 @@ pub(crate) async fn hear(
         milters: None,
         exchange: None,
         instance: String::new(),
+        deferrals: Deferrals::default(),
     };
     // Sessions wait most of the time: what they need only at work does not belong into each task.
     let (name, tally) = Box::pin(driver.run(stream, client)).await;
@@ -119,6 +120,8 @@ struct Driver<'a> {
     exchange: Option<sasl::Exchange>,
     /// What policy services know the message by.
     instance: String,
+    /// What restrictions before RCPT TO have put off until then.
+    deferrals: Deferrals,
 }
 
 /// What the transaction has outside the session.
@@ -139,11 +142,7 @@ struct InHand {
 impl Driver<'_> {
     /// The whole session; gives `NAME[ADDR]` and the command counts.
     async fn run(mut self, stream: TcpStream, mut client: ClientFacts) -> (String, String) {
-        let (mut options, mut refusal) = self.options_of(&client).await;
-        if let Some(trusted) = self.service.trusted(&client.name, self.address).await {
-            let Trusted { xclient, xforward } = trusted;
-            options = Arc::new(Options { xclient, xforward, ..(*options).clone() });
-        }
+        let (options, mut refusal) = self.options_of(&client).await;
         let mut connection = match self.service.wrapper {
             false => Connection::Plain(stream),
             true => match self.wrapper(stream, &client.name).await {
@@ -195,6 +194,9 @@ impl Driver<'_> {
                     refusal = Some(reply::local_data_error(&self.service.hostname));
                 }
             }
+        }
+        if let Some(Trusted { xclient, xforward }) = self.service.trusted(&client.name, self.address).await {
+            options = Arc::new(Options { xclient, xforward, ..(*options).clone() });
         }
         (options, refusal)
     }

@@ -235,16 +235,18 @@ fn xforward(offer: &str, client: &ClientFacts, is_local: bool) -> Vec<String> {
         Some(text) => xtext(text),
     };
     // What another filter said of the client behind it is passed on.
-    let facts = match &client.forwarded {
-        Some(forwarded) => (**forwarded).clone(),
+    let forwarded = client.forwarded.as_deref();
+    let facts = match forwarded.filter(|forwarded| forwarded.of_client) {
+        Some(forwarded) => forwarded.clone(),
         None => Forwarded {
+            of_client: true,
             name: Some(client.name.clone()),
             address: client.address,
             port: Some(client.port),
             helo: client.helo.clone(),
             protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
-            ident: None,
-            local: Some(is_local),
+            ident: forwarded.and_then(|forwarded| forwarded.ident.clone()),
+            local: forwarded.and_then(|forwarded| forwarded.local).or(Some(is_local)),
         },
     };
     let address = match facts.address {

@@ -134,6 +134,13 @@ pub enum Verdict {
     RefuseAndClose(Reply),
 }
 
+impl Vrfy {
+    /// The argument as it came.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl<A> Pending<A> {
     /// The session that waits.
     pub fn session(&self) -> &Session {

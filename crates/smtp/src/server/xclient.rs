@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use ::mail::client::{Forwarded, SaslFacts};
 use ::mail::{ClientFacts, Detail, Reply, xtext};
 
-use super::command::{Verb, Word};
+use super::command::Word;
 use super::content::Chunking;
 use super::notice::printable;
-use super::options::EhloKeyword;
 use super::question::{Connect, Question};
 use super::session::{Effect, Session};
 use super::tally::Stage;
@@ -40,7 +39,7 @@ impl Session {
         if words.len() < 2 {
             return self.say(reply::SYNTAX_XCLIENT, Effect::Failed);
         }
-        if !self.options.xclient || self.discards(EhloKeyword::Xclient) {
+        if !self.options.xclient {
             return self.say(reply::NOT_AUTHORIZED, Effect::Failed);
         }
         match self.override_client(&words[1..]) {
@@ -86,7 +85,8 @@ impl Session {
     /// Back to before the greeting. Every field is named, so that a new one can not slip through: counters and TLS, which is
     /// the trusted host's own, stay.
     fn begin_again(self, client: ClientFacts) -> Step {
-        let mut session = Session {
+        // Postfix leaves the command without counting it as done.
+        let session = Session {
             client,
             transaction: None,
             chunking: Chunking::Idle,
@@ -103,7 +103,6 @@ impl Session {
             junk: self.junk,
             pipelining_reported: self.pipelining_reported,
         };
-        session.count(Verb::Xclient, Effect::Done);
         session.ask(Connect { again: true }, Question::Connect)
     }
 
@@ -114,7 +113,7 @@ impl Session {
         if words.len() < 2 {
             return self.say(reply::SYNTAX_XFORWARD, Effect::Failed);
         }
-        if !self.options.xforward || self.discards(EhloKeyword::Xforward) {
+        if !self.options.xforward {
             return self.say(reply::NOT_AUTHORIZED, Effect::Failed);
         }
         let mut forwarded = self.client.forwarded.clone().unwrap_or_default();
@@ -130,8 +129,10 @@ impl Session {
 
 fn forward(forwarded: &mut Forwarded, word: &Word) -> Result<(), Reply> {
     let attribute = Attribute::parse("XFORWARD", word)?;
+    let of_client = ["NAME", "ADDR", "PORT", "HELO", "PROTO"];
+    forwarded.of_client |= of_client.iter().any(|name| attribute.name.eq_ignore_ascii_case(name));
     match attribute.name.to_ascii_uppercase().as_str() {
-        "NAME" => forwarded.name = Some(attribute.host_name()?.0),
+        "NAME" => forwarded.name = Some(attribute.host_name()?.0).filter(|name| name != "unknown"),
         "ADDR" => forwarded.address = attribute.address()?,
         "PORT" => forwarded.port = attribute.port()?,
         "HELO" => forwarded.helo = attribute.helo()?,
@@ -194,11 +195,11 @@ impl<'a> Attribute<'a> {
         if self.is(UNAVAILABLE) {
             return Ok(None);
         }
-        let text = match self.value.get(..5) {
-            Some(tag) if tag.eq_ignore_ascii_case("IPV6:") => &self.value[5..],
-            _ => &self.value,
+        let address = match self.value.get(..5) {
+            Some(tag) if tag.eq_ignore_ascii_case("IPV6:") => self.value[5..].parse().map(IpAddr::V6),
+            _ => self.value.parse().map(IpAddr::V4),
         };
-        text.parse().map(|address: IpAddr| Some(address.to_canonical())).map_err(|_| self.bad())
+        address.map(|address| Some(address.to_canonical())).map_err(|_| self.bad())
     }
 
     fn port(&self) -> Result<Option<u16>, Reply> {
