@@ -66,7 +66,7 @@ fn serve(
             let prepared = receive::prepare(configuration, log.clone(), tag, paths.maildrop())?;
             let pickup = listen(&paths.pickup_socket(), 0o666)?;
             confine(&owner, &jail, log)?;
-            runtime()?.block_on(receive::serve(prepared, control, pickup))
+            runtime(None)?.block_on(receive::serve(prepared, control, pickup))
         }
         Role::Queue => {
             let commands = listen(&paths.queue_socket(), 0o666)?;
@@ -82,17 +82,18 @@ fn serve(
                 spool,
                 commands,
             };
-            runtime()?.block_on(queue::serve(start))
+            // One task owns the queue: more threads would only wake each other.
+            runtime(Some(1))?.block_on(queue::serve(start))
         }
         Role::Send => {
             let prepared = send::prepare(configuration, log.clone(), tag, paths.pickup_socket())?;
             confine(&owner, &jail, log)?;
-            runtime()?.block_on(send::serve(prepared, control))
+            runtime(None)?.block_on(send::serve(prepared, control))
         }
         // Stays what it is: each delivery gives up root for its recipient.
         Role::Local => {
             let prepared = local::prepare(configuration, log.clone(), tag)?;
-            runtime()?.block_on(local::serve(prepared, control))
+            runtime(None)?.block_on(local::serve(prepared, control))
         }
         Role::Master => Err("master is not a role of its own child".into()),
     }
@@ -153,9 +154,11 @@ fn listen(path: &Path, mode: u32) -> Result<UnixListener, String> {
     Ok(listener)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))
+/// With so many threads, or one for each core.
+fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().map_err(|error| format!("cannot start the runtime: {error}"))
 }

@@ -102,6 +102,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
         schedule: Schedule::default(),
         clog_warned: None,
         scan: Scan::Due(None),
+        next_due: None,
         draining: false,
         under_way: 0,
     };
@@ -133,6 +134,8 @@ struct QueueRole {
     /// When a destination was last said to fill the active queue.
     clog_warned: Option<Instant>,
     scan: Scan,
+    /// When the next message that is not due yet will be, if that is known.
+    next_due: Option<Option<SystemTime>>,
     draining: bool,
     /// Deliveries that agents have in hand.
     under_way: usize,
@@ -166,26 +169,49 @@ impl QueueRole {
             match event {
                 Ok(Some(Event::Lost(Role::Master))) | Ok(None) => return,
                 Ok(Some(event)) => self.take(event),
-                Err(_elapsed) => self.scan = Scan::Due(None),
+                Err(_elapsed) => self.rescan(),
             }
         }
     }
 
     /// How long nothing can happen by itself.
-    fn wait(&self) -> Duration {
+    fn wait(&mut self) -> Duration {
         const LONGEST: Duration = Duration::from_secs(300);
         let now = SystemTime::now();
-        let next = tokio::task::block_in_place(|| self.spool.questions().next_due(now));
+        // The store is asked once, and again when something has changed behind our back: this is where the role is whenever it
+        // has nothing to do.
+        let next = match self.next_due {
+            Some(known) => known,
+            None => match tokio::task::block_in_place(|| self.spool.questions().next_due(now)) {
+                Ok(next) => {
+                    self.next_due = Some(next);
+                    next
+                }
+                Err(error) => {
+                    maillog::warning!(self.qmgr, "{error}");
+                    None
+                }
+            },
+        };
         let due = match next {
-            Ok(Some(time)) => time.duration_since(now).unwrap_or_default() + Duration::from_millis(1),
-            Ok(None) => LONGEST,
-            Err(error) => {
-                maillog::warning!(self.qmgr, "{error}");
-                LONGEST
-            }
+            Some(time) => time.duration_since(now).unwrap_or_default() + Duration::from_millis(1),
+            None => LONGEST,
         };
         let rate = self.schedule.next_time(Instant::now()).map(|time| time - Instant::now());
         due.min(rate.unwrap_or(LONGEST)).min(LONGEST)
+    }
+
+    /// Looks for what is due now, and anew for what will be.
+    fn rescan(&mut self) {
+        self.scan = Scan::Due(None);
+        self.next_due = None;
+    }
+
+    /// A message will be due then.
+    fn note_due(&mut self, time: SystemTime) {
+        if let Some(next) = &mut self.next_due {
+            *next = Some(next.map_or(time, |known| known.min(time)));
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -207,7 +233,7 @@ impl QueueRole {
             Event::Resolved(id, resolutions) => self.resolved(&id, resolutions),
             Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
             Event::NotProbed(id, error) => self.not_probed(&id, &error),
-            Event::Rescan => self.scan = Scan::Due(None),
+            Event::Rescan => self.rescan(),
             Event::Unreadable(site, job, why) => self.unreadable(&site, &job, &why),
             Event::Settled(id, result) => self.settled(&id, result),
         }

@@ -75,6 +75,7 @@ impl QueueRole {
                 Afterwards::Requeue => now,
                 _ => self.limits.backoff.next_attempt(message.arrival, now),
             };
+            self.note_due(next_attempt);
             changes.push(Change::Defer { id: id.clone(), next_attempt });
             if afterwards == Afterwards::Hold {
                 changes.push(Change::Hold { id: id.clone(), held: spool::Held::Yes });
@@ -110,6 +111,7 @@ impl QueueRole {
         if let Err(error) = result {
             // The message is as the store last knew it; it comes back with the next scan, at worst a second time.
             maillog::error!(self.qmgr, "{id}: {error}; the outcome of this round is not recorded");
+            self.next_due = None;
         }
         if requeued && self.scan == Scan::Idle {
             self.scan = Scan::Due(None);

@@ -142,11 +142,12 @@ async fn session(load: &Load, shared: &Shared) -> io::Result<()> {
             if stream.ssl().session_reused() {
                 shared.resumed.fetch_add(1, Ordering::Relaxed);
             }
-            // A TLS 1.3 ticket has arrived by now, with the replies.
-            if load.tls.is_some_and(|tls| tls.resumes)
-                && let Some(kept) = KeptSession::of(stream.ssl())
-            {
-                *shared.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+            // A TLS 1.3 ticket has arrived by now, with the replies. A session that was resumed may have brought none.
+            if load.tls.is_some_and(|tls| tls.resumes) {
+                let mut kept = shared.session.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.is_none() {
+                    *kept = KeptSession::of(stream.ssl());
+                }
             }
             // Without close_notify the server would forget the session.
             let _ = stream.shutdown().await;
