@@ -33,6 +33,9 @@ pub struct ClientFacts {
     /// What a filter before us says of the client behind it (XFORWARD), for one message.
     #[serde(default)]
     pub forwarded: Option<Box<Forwarded>>,
+    /// Headers of its mail are rewritten as those of our own users (local_header_rewrite_clients); known once a message is.
+    #[serde(default)]
+    pub local: bool,
 }
 
 /// The client that a message came from before it went through a filter (XFORWARD_README). For the log, and for filters behind us:
@@ -94,6 +97,7 @@ impl ClientFacts {
             tls: None,
             sasl: None,
             forwarded: None,
+            local: false,
         }
     }
 

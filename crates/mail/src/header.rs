@@ -28,6 +28,19 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Does a field of that name describe the content (RFC 2045)? In a message's own header `mime_header_checks` see those.
+pub fn describes_content(name: &str) -> bool {
+    const FIELDS: [&str; 6] = [
+        "Content-Description",
+        "Content-Disposition",
+        "Content-ID",
+        "Content-Transfer-Encoding",
+        "Content-Type",
+        "MIME-Version",
+    ];
+    FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
+}
+
 /// Splits a message into its header fields and the rest.
 ///
 /// The rest begins with the empty line, or with the first line that is no field: Postfix's cleanup(8) ends the

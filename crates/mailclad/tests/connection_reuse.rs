@@ -154,3 +154,25 @@ fn a_stop_and_a_reload_say_farewell() {
     let farewells = || peer.heard().iter().filter(|line| *line == "QUIT").count();
     assert!(wait_for(|| (farewells() == 2).then_some(())).is_some(), "{}", site.log());
 }
+
+#[test]
+fn the_second_connection_resumes() {
+    let world = World::new("tls PEM", "smtp_tls_session_cache_database = btree:DIR/scache\n");
+    world.send_one_by_one(2);
+    let heard = world.peer.heard();
+    let shakes: Vec<&String> = heard.iter().filter(|line| line.starts_with("-- TLS")).collect();
+    assert_eq!(shakes, ["-- TLSv1.3 --", "-- TLSv1.3, resumed --"], "{heard:?}");
+}
+
+#[test]
+fn a_message_from_the_shell_goes_over_tls() {
+    let world = World::new("tls PEM", "");
+    // What mail(1) does: the recipient as an argument, the header on standard input.
+    let output = world.site.run(&["sendmail", "-oi", "far@far.test"], "Subject: shell\n\ntext\n");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    world.site.wait_for_log(&["to=<far@far.test>, ", "tls=may, ", "status=sent"]);
+    let heard = world.peer.heard();
+    let at = |text: &str| heard.iter().position(|line| line.starts_with(text));
+    assert!(at("-- TLSv1.3").is_some() && at("-- TLSv1.3") < at("MAIL FROM"), "{heard:?}");
+    assert!(heard.iter().any(|line| line == "Subject: shell"), "{heard:?}");
+}

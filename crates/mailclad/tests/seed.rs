@@ -4,6 +4,10 @@
 #[allow(dead_code)] // the suite itself uses the rest
 #[path = "conformance/case.rs"]
 mod case;
+#[allow(dead_code)]
+#[path = "conformance_client/case.rs"]
+mod client_case;
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,8 +46,11 @@ fn is_number(word: &str) -> bool {
 #[test]
 fn every_test_exists() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/server_tls");
-    let cases: Vec<String> =
+    let mut cases: Vec<String> =
         case::read_folder(&suite).into_iter().flat_map(|one| one.cases).map(|case| case.name).collect();
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance_client/cases");
+    cases
+        .extend(client_case::read_folder(&suite).into_iter().flat_map(|one| one.cases).map(|case| case.name));
     let mut sources = String::new();
     read_sources(&root().join("crates"), &mut sources);
     let page = page();

@@ -30,6 +30,32 @@ impl Place {
         }
     }
 
+    /// Whose addresses a header field holds, if it holds any.
+    pub fn of_header(name: &str) -> Option<Place> {
+        const SENDER: [&str; 10] = [
+            "From",
+            "Sender",
+            "Reply-To",
+            "Errors-To",
+            "Return-Receipt-To",
+            "Disposition-Notification-To",
+            "Mail-Followup-To",
+            "Resent-From",
+            "Resent-Sender",
+            "Resent-Reply-To",
+        ];
+        const RECIPIENT: [&str; 7] =
+            ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc", "Apparently-To"];
+        let among = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+        if among(&SENDER) {
+            Some(Place::HeaderSender)
+        } else if among(&RECIPIENT) {
+            Some(Place::HeaderRecipient)
+        } else {
+            None
+        }
+    }
+
     fn is_sender(self) -> bool {
         matches!(self, Place::EnvelopeSender | Place::HeaderSender)
     }

@@ -10,6 +10,7 @@ use mail::{Outcome, OutcomeKind, Status};
 use maillog::Log;
 use tls::policy::{Needs, RequireTls, Unmet};
 
+use crate::connect;
 use crate::content::Content;
 use crate::next_hop::NextHop;
 use crate::servers::{self, Server};
@@ -64,7 +65,7 @@ pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Con
         caching: Caching::default(),
     };
     attempt.try_next_hops().await;
-    attempt.finish()
+    attempt.finish().await
 }
 
 impl Attempt<'_> {
@@ -176,7 +177,7 @@ impl Attempt<'_> {
         server: &Server,
         is_final: bool,
     ) -> bool {
-        let (stream, own) = match visit::connect(self.service, server).await {
+        let (stream, own) = match connect::to_server(self.service, server).await {
             Ok(connected) => connected,
             Err(outcome) => {
                 maillog::info!(self.log, "{}", outcome.text);
@@ -190,7 +191,7 @@ impl Attempt<'_> {
             reporting.session(&place, &target.plan, &visited.tls);
         }
         if let Some(clear) = self.in_the_clear(target, &visited)
-            && let Ok((stream, _)) = visit::connect(self.service, server).await
+            && let Ok((stream, _)) = connect::to_server(self.service, server).await
         {
             let id = &self.delivery.message.id;
             if is_final {
@@ -244,7 +245,7 @@ impl Attempt<'_> {
         if self.caching.load && self.visit_again(&target, is_last).await {
             return;
         }
-        match visit::connect_to_socket(self.service, path).await {
+        match connect::to_socket(self.service, path).await {
             Ok(stream) => {
                 self.visit(&target, Connection::New(stream), is_last).await;
             }
@@ -287,8 +288,8 @@ impl Attempt<'_> {
     }
 
     /// The outcomes as they are now, each with its line in the log.
-    fn finish(self) -> Attempted {
-        let Attempt { service: _, delivery, log, began, open, .. } = self;
+    async fn finish(self) -> Attempted {
+        let Attempt { service, delivery, log, began, open, .. } = self;
         let setup = began.elapsed();
         let purpose = delivery.message.envelope.purpose;
         let unused = || {
@@ -304,6 +305,7 @@ impl Attempt<'_> {
                 row.delays.setup = setup;
             }
             let outcome = row.outcome.unwrap_or_else(unused);
+            let outcome = service.status_filter.apply(outcome, log).await;
             let shown = outcome.clone().for_purpose(purpose);
             let line = delivery_line(&delivery.message.id, recipient, &shown, &row.delays, row.uses);
             maillog::info!(log, "{line}");

@@ -1,9 +1,13 @@
 //! The role that talks to remote servers: smtp(8) and lmtp(8).
 //!
 //! - `role.rs`: what master and queue say. `service.rs`: a delivery service of master.cf, its settings read once.
+//! - `renewal.rs`: certificates that changed.
 //! - `next_hop.rs`: what a next hop means. `servers.rs`: the addresses to try, in order (RFC 5321 section 5).
 //! - `attempt.rs`: one delivery over as many of them as it takes. `visit.rs`: one server. `connections.rs`: those kept for the next delivery.
-//! - `session.rs`: one connection. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
+//! - `session.rs`: one connection. `wire.rs`: its bytes. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
+//! - `changes.rs`: addresses, fields and lines that are changed on the way out.
+//! - `connect.rs`: sockets. `status_filter.rs`: what outcomes are called.
+//! - `xforward.rs`: what a filter is told of the client.
 //! - `pix.rs`: firewalls that break SMTP.
 //! - `wish.rs`: what is asked of TLS for a destination; `mta_sts/`: what it publishes itself; `require_tls.rs`: what REQUIRETLS means there.
 //!   `tls_log.rs`: how much of it is logged. `sasl.rs`: credentials.
@@ -14,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod changes;
+mod connect;
 mod connections;
 mod content;
 pub mod finger;
@@ -21,15 +27,19 @@ mod greeted;
 mod mta_sts;
 mod next_hop;
 mod pix;
+mod renewal;
 mod require_tls;
 mod role;
 mod sasl;
 mod servers;
 mod service;
 mod session;
+mod status_filter;
 mod tls_log;
 pub mod tlsrpt;
 mod visit;
+mod wire;
 mod wish;
+mod xforward;
 
 pub use role::{Prepared, prepare, serve};

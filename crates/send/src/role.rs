@@ -11,15 +11,20 @@ use link::message::Delivery;
 use link::{Call, Incoming, Link, Reply, Request};
 use maillog::Log;
 use tables::Tables;
+use tls::files::Files;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::content::Content;
+use crate::renewal::Renewal;
 use crate::service::{self, Service};
 use crate::{attempt, tlsrpt};
 
 /// The services of this role, with what they needed the starting user's rights for.
 pub struct Prepared {
     services: HashMap<String, Result<Arc<Service>, String>>,
+    /// Certificates, keys and authorities, read while that was possible.
+    files: Arc<Files>,
+    log: Log,
     reports: Option<tlsrpt::Sender>,
 }
 
@@ -36,12 +41,12 @@ pub fn prepare(
     let resolver = Arc::new(Resolver::from_system());
     let warnings = log.clone();
     let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
-    let mut services = HashMap::new();
+    let (mut services, files) = (HashMap::new(), Arc::new(Files::default()));
     for entry in configuration.services() {
         if !matches!(entry.program.as_str(), "smtp" | "lmtp") {
             continue;
         }
-        let service = Service::new(&configuration, entry, &log, Arc::clone(&resolver), &tables);
+        let service = Service::new(&configuration, entry, &log, Arc::clone(&resolver), &tables, &files);
         if let Err(why) = &service {
             maillog::fatal!(log, "{}, line {}: service {}: {why}", entry.file, entry.line, entry.name);
         }
@@ -50,8 +55,8 @@ pub fn prepare(
     let settings = configuration.settings("smtp").map_err(|errors| errors.to_string())?;
     let family =
         service::family(settings.get(params::inet_protocols), settings.get(params::smtp_address_preference));
-    let reports = tlsrpt::Sender::new(&settings, family, resolver, pickup, log)?;
-    Ok(Prepared { services, reports })
+    let reports = tlsrpt::Sender::new(&settings, family, resolver, pickup, log.clone())?;
+    Ok(Prepared { services, files, log, reports })
 }
 
 enum Event {
@@ -67,6 +72,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     let (_control, calls) = Link::open(control, "master").map_err(|error| error.to_string())?;
     forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
     let services = Arc::new(prepared.services);
+    let mut renewal = Renewal::new(prepared.files, prepared.log);
     if let Some(reports) = prepared.reports {
         tokio::spawn(reports.run());
     }
@@ -94,6 +100,12 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
                         }
                         Err(why) => call.answer(Reply::Failed(why), Vec::new()),
                     }
+                }
+                Request::KeyFiles => call.answer(Reply::KeyFiles(renewal.paths()), Vec::new()),
+                Request::KeyFile { path, more } => {
+                    let file = descriptors.pop().map(std::fs::File::from);
+                    renewal.take(path, file.as_ref(), more, &services);
+                    call.answer(Reply::Done, Vec::new());
                 }
                 Request::Drain => {
                     draining = true;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::master_cf::Service as Entry;
-use config::{Configuration, Settings, params};
+use config::{Configuration, HostFacts, Settings, params};
 use dns::{Family, HostLookup, Resolver};
 use link::message::Caching;
 use maillog::Log;
@@ -13,8 +13,11 @@ use smtp::client::{Options, Protocol, Stage};
 use smtp::server::EhloKeywords;
 use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 use tls::client::Client;
+use tls::files::Files;
 use tls::level::ClientLevel;
 
+use crate::changes::Changes;
+use crate::connect::Bind;
 use crate::connections::{Connections, Limits};
 use crate::mta_sts::MtaSts;
 use crate::next_hop::NextHop;
@@ -22,6 +25,7 @@ use crate::pix::Pix;
 use crate::require_tls::RequireTlsPolicy;
 use crate::sasl::Sasl;
 use crate::servers::Choice;
+use crate::status_filter::StatusFilter;
 use crate::tls_log::TlsLog;
 use crate::tlsrpt::Results;
 
@@ -50,6 +54,16 @@ pub(crate) struct Service {
     /// smtp_discard_ehlo_keyword_address_maps
     pub(crate) discard_maps: Maps,
     pub(crate) pix: Pix,
+    pub(crate) changes: Changes,
+    pub(crate) bind: Bind,
+    /// smtp_delivery_status_filter
+    pub(crate) status_filter: StatusFilter,
+    /// smtp_reply_filter
+    pub(crate) reply_filter: Maps,
+    /// smtp_per_request_deadline: limits are for a whole request, and grow with smtp_min_data_rate bytes a second.
+    pub(crate) deadlines: Option<u32>,
+    /// tls_fast_shutdown_enable
+    pub(crate) fast_shutdown: bool,
     /// smtp_mx_session_limit
     pub(crate) session_limit: usize,
     pub(crate) connect_timeout: Duration,
@@ -96,6 +110,7 @@ impl Service {
         log: &Log,
         resolver: Arc<Resolver>,
         tables: &Tables,
+        files: &Arc<Files>,
     ) -> Result<Service, String> {
         let settings = configuration.settings_of(entry).map_err(|errors| errors.to_string())?;
         let log = log.service(settings.get(params::syslog_name), &entry.program);
@@ -103,16 +118,18 @@ impl Service {
         let protocols = settings.get(params::inet_protocols);
         let own_addresses =
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
-        Service::of(settings, own_addresses, log, resolver, tables)
+        Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, files)
     }
 
     /// From settings; `own_addresses` are those of this machine, where mail for others must not go. Without any, it may go anywhere.
     pub(crate) fn of(
         settings: Settings,
         own_addresses: Vec<IpAddr>,
+        host: &HostFacts,
         log: Log,
         resolver: Arc<Resolver>,
         tables: &Tables,
+        files: &Arc<Files>,
     ) -> Result<Service, String> {
         let level = ClientLevel::of(&settings)?;
         let policy_text = settings.client(params::smtp_tls_policy_maps);
@@ -131,8 +148,11 @@ impl Service {
             false => None,
         };
         let is_used = level != ClientLevel::None || policy_maps.is_some() || per_site.is_some();
-        let client = engine(&settings, is_used, &log);
+        let client = engine(&settings, files, is_used, &log);
         let tls_log = TlsLog::open(&settings, tables, &log);
+        if is_used && tls_log.is_verbose() {
+            maillog::info!(log, "initializing the client-side TLS engine");
+        }
         let is_lmtp = settings.process_name() == "lmtp";
         let helo = settings.client(params::smtp_helo_name);
         let hostname = settings.get(params::myhostname).to_owned();
@@ -150,11 +170,14 @@ impl Service {
                 .unwrap_or(998),
             send_dummy_mail_auth: settings.client(params::smtp_send_dummy_mail_auth),
             discard: EhloKeywords::parse(settings.client(params::smtp_discard_ehlo_keywords)),
+            quote_envelope: settings.client(params::smtp_quote_rfc821_envelope),
             block_early_mail_reply: settings.client(params::smtp_tls_block_early_mail_reply),
             ..Options::default()
         };
+        let bind = Bind::of(&settings, &own_addresses)?;
         Ok(Service {
             options: Arc::new(options),
+            bind,
             resolver,
             dns_support: dns_support(&settings),
             host_lookup: match dns_support(&settings) {
@@ -177,6 +200,22 @@ impl Service {
                 Flags::default(),
             ),
             pix: Pix::open(&settings, tables),
+            status_filter: StatusFilter::open(
+                tables,
+                "smtp_delivery_status_filter",
+                settings.client(params::smtp_delivery_status_filter),
+            ),
+            reply_filter: Maps::open(
+                tables,
+                "smtp_reply_filter",
+                settings.client(params::smtp_reply_filter),
+                Flags::default(),
+            ),
+            deadlines: settings
+                .client(params::smtp_per_request_deadline)
+                .then(|| u32::try_from(settings.client(params::smtp_min_data_rate)).unwrap_or(u32::MAX)),
+            fast_shutdown: settings.get(params::tls_fast_shutdown_enable),
+            changes: Changes::open(host, &settings, tables, mime_limits(&settings)),
             session_limit: limit(settings.client(params::smtp_mx_session_limit)),
             connect_timeout: settings.client(params::smtp_connect_timeout),
             plaintext_age: settings.get(params::minimal_backoff_time),
@@ -253,6 +292,7 @@ impl Service {
             }
             Stage::Lhlo => settings.get(params::lmtp_lhlo_timeout),
             Stage::StartTls => settings.client(params::smtp_starttls_timeout),
+            Stage::Xforward => settings.client(params::smtp_xforward_timeout),
             Stage::MailFrom => settings.client(params::smtp_mail_timeout),
             Stage::RcptTo => settings.client(params::smtp_rcpt_timeout),
             Stage::Data => settings.client(params::smtp_data_init_timeout),
@@ -265,15 +305,16 @@ impl Service {
 }
 
 /// The TLS engine. What is wrong with it is told at start where TLS may be used; mail that wants TLS waits.
-fn engine(settings: &Settings, is_used: bool, log: &Log) -> Result<Client, String> {
+fn engine(settings: &Settings, files: &Arc<Files>, is_used: bool, log: &Log) -> Result<Client, String> {
     let mut notices = Vec::new();
-    let client = Client::new(settings, &mut notices);
+    let client = Client::with_files(settings, Arc::clone(files), &mut notices);
     notices.dedup();
     if is_used {
         for notice in notices {
             maillog::warning!(log, "{}", notice.0);
         }
-        if let Err(why) = &client {
+        let trouble = client.as_ref().map_or_else(|why| Some(why.clone()), Client::trouble);
+        if let Some(why) = trouble {
             maillog::warning!(log, "{why}: mail that may use TLS is deferred");
         }
     }

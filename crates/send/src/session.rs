@@ -5,12 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use mail::mime::SevenBit;
 use mail::{Outcome, Status, TlsFacts};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
 use tls::policy::{Admitted, Plan, RequireTls, Unmet};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::changes::{Changer, Failed};
 use crate::connections::Idle;
 use crate::content::{CHUNK, Content, may_become_seven_bit, must_become_seven_bit};
 use crate::sasl::{Credentials, Exchange};
@@ -106,7 +108,7 @@ pub(crate) struct Driver<'a> {
     pub(crate) tls_field: String,
     pub(crate) handshake_failed: bool,
     pub(crate) in_tls: bool,
-    lost: bool,
+    pub(crate) lost: bool,
     /// The server took part in a transaction.
     spoken: bool,
     /// Content was asked for.
@@ -115,6 +117,10 @@ pub(crate) struct Driver<'a> {
     since: Instant,
     uses_before: u32,
     kept: Option<Box<Idle>>,
+    /// Until when the reply that is waited for must have come, or the content must have gone (smtp_per_request_deadline).
+    pub(crate) deadline: Option<Instant>,
+    /// Read, and not yet shown to smtp_reply_filter.
+    pub(crate) unfiltered: BytesMut,
     /// How TLS ended; nothing for a connection that was kept.
     pub(crate) tls: Verdict,
     pub(crate) helo: Option<String>,
@@ -144,6 +150,8 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         since: Instant::now(),
         uses_before: 0,
         kept: None,
+        deadline: None,
+        unfiltered: BytesMut::new(),
         tls: Verdict::None,
         helo: None,
     };
@@ -237,14 +245,22 @@ impl Driver<'_> {
                     false => maillog::info!(self.job.log, "{text}"),
                 }
             }
+            // A new request has a new deadline.
+            if !step.send.is_empty() {
+                self.deadline = None;
+            }
             let sent = self.send(&step.send, Stage::MailFrom).await;
             step = match step.next {
                 Next::Read(conversation) if sent.is_err() && outcomes.is_some() => conversation.lost(),
                 Next::Read(mut conversation) => {
                     if conversation.needs_input() {
                         let limit = self.job.service.time_limit(conversation.stage());
-                        let read = self.stream.read_buf(conversation.input());
-                        let read = tokio::time::timeout(limit, read).await;
+                        let until = match self.job.service.deadlines {
+                            Some(_) => *self.deadline.get_or_insert_with(|| Instant::now() + limit),
+                            None => Instant::now() + limit,
+                        };
+                        let read = self.read(conversation.input());
+                        let read = tokio::time::timeout_at(until.into(), read).await;
                         self.lost |= !matches!(read, Ok(Ok(n)) if n > 0);
                         match read {
                             Ok(Ok(n)) if n > 0 => conversation.receive(),
@@ -290,6 +306,7 @@ impl Driver<'_> {
                 },
                 Next::Body(body) => {
                     self.has_sent = true;
+                    self.deadline = None;
                     self.content(body).await
                 }
                 Next::Done(done) => match done.next {
@@ -314,8 +331,7 @@ impl Driver<'_> {
                     }
                 },
                 Next::Closed(closed) => {
-                    // close_notify, so that the session can be resumed; the peer's is not waited for.
-                    let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+                    self.hang_up().await;
                     return match (outcomes, closed.outcome) {
                         (Some(outcomes), _) => outcomes,
                         (None, Some(outcome)) => vec![outcome; count],
@@ -346,18 +362,6 @@ impl Driver<'_> {
         }));
     }
 
-    async fn send(&mut self, bytes: &[u8], stage: Stage) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let limit = self.job.service.time_limit(stage);
-        let write = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.flush().await
-        };
-        tokio::time::timeout(limit, write).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-
     /// Sends the content in large pieces, the last one with the end of data when it is small.
     async fn content(&mut self, mut body: BodyPhase) -> Step {
         let content = self.job.content.clone();
@@ -365,6 +369,9 @@ impl Driver<'_> {
         let mut position = 0;
         let mut seven_bit = self.seven_bit.take();
         let mut converted = Vec::new();
+        let Job { service, log, id, .. } = self.job;
+        let mut changer = (!service.changes.is_empty()).then(|| Changer::new(&service.changes, log, id));
+        let mut changed = Vec::new();
         loop {
             let piece = match content.piece(position).await {
                 Ok(piece) => piece,
@@ -379,6 +386,22 @@ impl Driver<'_> {
             };
             let ends = piece.len() < CHUNK;
             position += piece.len() as u64;
+            let piece = match &mut changer {
+                None => piece,
+                Some(pass) => {
+                    let mut result = pass.pass(&piece, &mut changed).await;
+                    if let (Ok(()), true, Some(pass)) = (&result, ends, changer.take()) {
+                        result = pass.finish(&mut changed).await;
+                    }
+                    if let Err(Failed(why)) = result {
+                        maillog::warning!(log, "{id}: {why}");
+                        let text = format!("local data error while talking to {}", self.job.peer);
+                        let relay = self.job.peer.relay();
+                        return body.abandon(Outcome::deferred(Status::new(4, 3, 0), relay, text));
+                    }
+                    std::mem::take(&mut changed)
+                }
+            };
             match &mut seven_bit {
                 Some(converter) => {
                     converter.convert(&piece, &mut converted);

@@ -23,6 +23,11 @@ impl TlsLog {
         TlsLog { level, maps: Maps::open(tables, "smtp_tls_loglevel_maps", maps, Flags::default()) }
     }
 
+    /// Is each step told, for all servers?
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.level.contains(LogLevels::VERBOSE)
+    }
+
     /// The journal of a handshake with a server. A table that can not be asked changes nothing: what is logged is no reason to keep
     /// mail back.
     pub(crate) async fn journal(&self, host: &str, address: &str, target: String, log: &Log) -> Journal {

@@ -1,26 +1,26 @@
 //! One server: connecting to it, what is decided for it, and a session with it for the recipients that are still open.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use config::params;
 use mail::{Outcome, OutcomeKind, Status};
 use maillog::Log;
 use smtp::client::{LoopDetection, Message, Peer};
 use smtp::server::EhloKeywords;
 use tables::{Key, Lookup};
 use tls::policy::{Plan, RequireTls, Unmet};
-use tokio::net::{TcpStream, UnixStream};
 
 use crate::attempt::Attempt;
+use crate::changes::Failed;
 use crate::connections::ReuseKey;
 use crate::next_hop::NextHop;
 use crate::sasl::{self, Credentials};
 use crate::servers::Server;
-use crate::service::Service;
-use crate::session::{self, Connection, Job, Stream};
+use crate::session::{self, Connection, Job};
 use crate::tlsrpt::Verdict;
 use crate::wish::Policy;
+use crate::xforward;
 
 /// A server, and all that was decided for it before connecting.
 #[derive(Clone)]
@@ -143,6 +143,23 @@ impl Attempt<'_> {
         options
     }
 
+    /// smtp_generic_maps can not be asked: no other server helps.
+    fn can_not_map(&mut self, why: &str) -> Visited {
+        let id = &self.delivery.message.id;
+        maillog::warning!(self.log, "{id}: smtp_generic_maps: {why}");
+        let text = "address mapping failure: smtp_generic_maps can not be asked";
+        self.open.fail(Outcome::deferred(Status::new(4, 3, 0), "none", text));
+        Visited {
+            spoken: false,
+            handshake_failed: false,
+            lost_in_tls: false,
+            stale: false,
+            reason: text.to_owned(),
+            tls: Verdict::None,
+            helo: None,
+        }
+    }
+
     /// One connection, for the recipients that are still open. Unless the server is the final one, the log says why it was of no
     /// help.
     pub(crate) async fn visit(&mut self, target: &Target, connection: Connection, is_final: bool) -> Visited {
@@ -152,6 +169,10 @@ impl Attempt<'_> {
         if target.plan.require_tls() == RequireTls::No {
             envelope.require_tls = false;
         }
+        let envelope = match self.service.changes.envelope(envelope).await {
+            Ok(envelope) => envelope,
+            Err(Failed(why)) => return self.can_not_map(&why),
+        };
         let options = self.options(target).await;
         let job = Job {
             service: self.service,
@@ -166,6 +187,10 @@ impl Attempt<'_> {
                 envelope,
                 size: Some(self.delivery.message.size),
                 may_change: false,
+                xforward: match self.service.settings.client(params::smtp_send_xforward_command) {
+                    true => xforward::attributes(&self.delivery.message),
+                    false => Vec::new(),
+                },
                 needs_smtputf8: self.needs_smtputf8(),
             },
             content: self.content.clone(),
@@ -203,48 +228,6 @@ impl Attempt<'_> {
     }
 }
 
-/// Connects over TCP. Gives our own address of the connection too.
-pub(crate) async fn connect(
-    service: &Service,
-    server: &Server,
-) -> Result<(Box<dyn Stream>, Option<IpAddr>), Outcome> {
-    let connecting = tokio::time::timeout(service.connect_timeout, TcpStream::connect(server.address)).await;
-    let why = match connecting {
-        Ok(Ok(stream)) => {
-            // A command and its answer cross at once: waiting to fill packets would only add delay.
-            let _ = stream.set_nodelay(true);
-            let own = stream.local_addr().ok().map(|address| address.ip());
-            return Ok((Box::new(stream), own));
-        }
-        Ok(Err(error)) => reason(&error),
-        Err(_elapsed) => "Connection timed out".to_owned(),
-    };
-    let text = format!(
-        "connect to {}[{}]:{}: {why}",
-        server.host.trim_end_matches('.'),
-        server.address.ip(),
-        server.address.port()
-    );
-    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
-}
-
-/// Connects to a UNIX-domain socket.
-pub(crate) async fn connect_to_socket(service: &Service, path: &str) -> Result<Box<dyn Stream>, Outcome> {
-    // Relative to the queue directory, as for Postfix's chrooted clients.
-    let full = match path.starts_with('/') {
-        true => path.to_owned(),
-        false => format!("{}/{path}", service.queue_directory),
-    };
-    let connecting = tokio::time::timeout(service.connect_timeout, UnixStream::connect(&full)).await;
-    let why = match connecting {
-        Ok(Ok(stream)) => return Ok(Box::new(stream)),
-        Ok(Err(error)) => reason(&error),
-        Err(_elapsed) => "Connection timed out".to_owned(),
-    };
-    let text = format!("connect to {}[{path}]: {why}", service.hostname);
-    Err(Outcome::deferred(Status::new(4, 4, 1), "none", text))
-}
-
 /// There is nothing that may be done with a server: the log says why, and the mail waits.
 pub(crate) fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> Refused {
     if let Some(warning) = unmet.warning() {
@@ -253,13 +236,4 @@ pub(crate) fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> R
     let text = unmet.text(host);
     maillog::warning!(log, "TLS policy lookup for {next_hop}/{host}: {text}");
     Refused { outcome: Outcome::deferred(unmet.status(), "none", text), unmet: Some(unmet.clone()) }
-}
-
-/// The system's words without the number that Rust adds.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
 }

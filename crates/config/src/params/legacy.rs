@@ -10,7 +10,7 @@ params! { legacy, "Old names";
     fallback_relay: Text(form: List) = "", Works;
 
     /// As `smtp_per_record_deadline`, for the LMTP client.
-    lmtp_per_record_deadline: Text = "", Planned("this part of the LMTP client is not built yet");
+    lmtp_per_record_deadline: Text = "", Works;
 
     /// Old name of `postscreen_denylist_action`.
     postscreen_blacklist_action: Text(form: OneOf(&["ignore", "enforce", "drop", "continue"])) = "", Planned("the tests of postscreen(8) are not built yet");
@@ -25,7 +25,7 @@ params! { legacy, "Old names";
     postscreen_whitelist_interfaces: Text(form: List) = "", Planned("the tests of postscreen(8) are not built yet");
 
     /// Old name of `smtp_per_request_deadline`.
-    smtp_per_record_deadline: Text = "", Planned("this part of the SMTP client is not built yet");
+    smtp_per_record_deadline: Text = "", Works;
 
     /// Old name of `smtpd_client_event_limit_exceptions`.
     smtpd_client_connection_limit_exceptions: Text(form: Patterns) = "", Planned("client rates are not counted yet");

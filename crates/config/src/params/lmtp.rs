@@ -16,16 +16,16 @@ params! { lmtp, "LMTP client";
     lmtp_balance_inet_protocols: Bool = "yes", Works;
 
     /// As `smtp_bind_address`, for the LMTP client.
-    lmtp_bind_address: Text = "", Planned("this choice of addresses is not built yet");
+    lmtp_bind_address: Text = "", Works;
 
     /// As `smtp_bind_address6`, for the LMTP client.
-    lmtp_bind_address6: Text = "", Planned("this choice of addresses is not built yet");
+    lmtp_bind_address6: Text = "", Works;
 
     /// As `smtp_bind_address_enforce`, for the LMTP client.
-    lmtp_bind_address_enforce: Bool = "no", Planned("this part of the LMTP client is not built yet");
+    lmtp_bind_address_enforce: Bool = "no", Works;
 
     /// As `smtp_body_checks`, for the LMTP client.
-    lmtp_body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    lmtp_body_checks: Text(form: Tables) = "", Works;
 
     /// As `smtp_cname_overrides_servername`, for the LMTP client.
     lmtp_cname_overrides_servername: Bool = "no", Works;
@@ -61,7 +61,7 @@ params! { lmtp, "LMTP client";
     lmtp_defer_if_no_mx_address_found: Bool = "no", Works;
 
     /// As `smtp_delivery_status_filter`, for the LMTP client.
-    lmtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
+    lmtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Works;
 
     /// Tables that tell, for each server address, which LHLO keywords are ignored.
     lmtp_discard_lhlo_keyword_address_maps: Text(form: Tables) = "", Works;
@@ -82,10 +82,10 @@ params! { lmtp, "LMTP client";
     lmtp_fallback_relay: Text(form: List) = "", Works;
 
     /// As `smtp_generic_maps`, for the LMTP client.
-    lmtp_generic_maps: Text(form: Tables) = "", Planned("this part of the LMTP client is not built yet");
+    lmtp_generic_maps: Text(form: Tables) = "", Works;
 
     /// As `smtp_header_checks`, for the LMTP client.
-    lmtp_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    lmtp_header_checks: Text(form: Tables) = "", Works;
 
     /// As `smtp_host_lookup`, for the LMTP client.
     lmtp_host_lookup: Text(min: 1, form: SetOf(&["dns", "native"])) = "dns", Works;
@@ -103,10 +103,10 @@ params! { lmtp, "LMTP client";
     lmtp_mail_timeout: Time(min: 1) = "300s", Works;
 
     /// As `smtp_mime_header_checks`, for the LMTP client.
-    lmtp_mime_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    lmtp_mime_header_checks: Text(form: Tables) = "", Works;
 
     /// As `smtp_min_data_rate`, for the LMTP client.
-    lmtp_min_data_rate: Int(min: 1) = "500", Planned("this part of the LMTP client is not built yet");
+    lmtp_min_data_rate: Int(min: 1) = "500", Works;
 
     /// As `smtp_mx_address_limit`, for the LMTP client.
     lmtp_mx_address_limit: Int = "5", Works;
@@ -115,10 +115,10 @@ params! { lmtp, "LMTP client";
     lmtp_mx_session_limit: Int = "2", Works;
 
     /// As `smtp_nested_header_checks`, for the LMTP client.
-    lmtp_nested_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    lmtp_nested_header_checks: Text(form: Tables) = "", Works;
 
     /// As `smtp_per_request_deadline`, for the LMTP client.
-    lmtp_per_request_deadline: NBool = "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}", Planned("this part of the LMTP client is not built yet");
+    lmtp_per_request_deadline: NBool = "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}", Works;
 
     /// As `smtp_pix_workaround_delay_time`, for the LMTP client.
     lmtp_pix_workaround_delay_time: Time(min: 1) = "10s", Works;
@@ -136,7 +136,7 @@ params! { lmtp, "LMTP client";
     lmtp_quit_timeout: Time(min: 1) = "300s", Works;
 
     /// As `smtp_quote_rfc821_envelope`, for the LMTP client.
-    lmtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the LMTP client is not built yet");
+    lmtp_quote_rfc821_envelope: Bool = "yes", Works;
 
     /// As `smtp_randomize_addresses`, for the LMTP client.
     lmtp_randomize_addresses: Bool = "yes", Works;
@@ -145,7 +145,7 @@ params! { lmtp, "LMTP client";
     lmtp_rcpt_timeout: Time(min: 1) = "300s", Works;
 
     /// As `smtp_reply_filter`, for the LMTP client.
-    lmtp_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    lmtp_reply_filter: Text(form: Table) = "", Works;
 
     /// As `smtp_rset_timeout`, for the LMTP client.
     lmtp_rset_timeout: Time(min: 1) = "20s", Works;
@@ -154,7 +154,7 @@ params! { lmtp, "LMTP client";
     lmtp_send_dummy_mail_auth: Bool = "no", Works;
 
     /// As `smtp_send_xforward_command`, for the LMTP client.
-    lmtp_send_xforward_command: Bool = "no", Planned("XCLIENT and XFORWARD are not built yet");
+    lmtp_send_xforward_command: Bool = "no", Works;
 
     /// As `smtp_sender_dependent_authentication`, for the LMTP client.
     lmtp_sender_dependent_authentication: Bool = "no", Works;
@@ -169,5 +169,5 @@ params! { lmtp, "LMTP client";
     lmtp_tcp_port: Text = "24", Works;
 
     /// As `smtp_xforward_timeout`, for the LMTP client.
-    lmtp_xforward_timeout: Time(min: 1) = "300s", Planned("XCLIENT and XFORWARD are not built yet");
+    lmtp_xforward_timeout: Time(min: 1) = "300s", Works;
 }

@@ -49,16 +49,16 @@ params! { smtp, "SMTP client";
     smtp_balance_inet_protocols: Bool = "yes", Works;
 
     /// The IPv4 address from which the client connects.
-    smtp_bind_address: Text = "", Planned("this choice of addresses is not built yet");
+    smtp_bind_address: Text = "", Works;
 
     /// The IPv6 address from which the client connects.
-    smtp_bind_address6: Text = "", Planned("this choice of addresses is not built yet");
+    smtp_bind_address6: Text = "", Works;
 
     /// Whether mail waits when that address can not be used.
-    smtp_bind_address_enforce: Bool = "no", Planned("this part of the SMTP client is not built yet");
+    smtp_bind_address_enforce: Bool = "no", Works;
 
     /// Body checks when mail is sent.
-    smtp_body_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    smtp_body_checks: Text(form: Tables) = "", Works;
 
     /// Whether the target of a CNAME is the server's name for certificates and credentials.
     smtp_cname_overrides_servername: Bool = "no", Works;
@@ -94,7 +94,7 @@ params! { smtp, "SMTP client";
     smtp_defer_if_no_mx_address_found: Bool = "no", Works;
 
     /// As `default_delivery_status_filter`, for smtp(8).
-    smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
+    smtp_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Works;
 
     /// Tables that tell, for each server address, which EHLO keywords are ignored.
     smtp_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Works;
@@ -115,10 +115,10 @@ params! { smtp, "SMTP client";
     smtp_fallback_relay: Text(form: List) = "$fallback_relay", Works;
 
     /// Tables that rewrite addresses when mail leaves.
-    smtp_generic_maps: Text(form: Tables) = "", Planned("this part of the SMTP client is not built yet");
+    smtp_generic_maps: Text(form: Tables) = "", Works;
 
     /// Header checks when mail is sent.
-    smtp_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    smtp_header_checks: Text(form: Tables) = "", Works;
 
     /// The host name in HELO and EHLO.
     smtp_helo_name: Text(min: 1) = "$myhostname", Works;
@@ -136,10 +136,10 @@ params! { smtp, "SMTP client";
     smtp_mail_timeout: Time(min: 1) = "300s", Works;
 
     /// As `mime_header_checks`, when mail is sent.
-    smtp_mime_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    smtp_mime_header_checks: Text(form: Tables) = "", Works;
 
     /// How many bytes a second a server must take for its deadline to move.
-    smtp_min_data_rate: Int(min: 1) = "500", Planned("this part of the SMTP client is not built yet");
+    smtp_min_data_rate: Int(min: 1) = "500", Works;
 
     /// How many addresses of MX hosts are tried; 0 for all.
     smtp_mx_address_limit: Int = "5", Works;
@@ -148,13 +148,13 @@ params! { smtp, "SMTP client";
     smtp_mx_session_limit: Int = "2", Works;
 
     /// As `nested_header_checks`, when mail is sent.
-    smtp_nested_header_checks: Text(form: Tables) = "", Planned("header and body checks are not built yet");
+    smtp_nested_header_checks: Text(form: Tables) = "", Works;
 
     /// Whether EHLO is never sent.
     smtp_never_send_ehlo: Bool = "no", Works;
 
     /// Whether the client's time limits are for whole requests, not for each piece.
-    smtp_per_request_deadline: NBool = "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", Planned("this part of the SMTP client is not built yet");
+    smtp_per_request_deadline: NBool = "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", Works;
 
     /// How long to wait before the final dot for a PIX firewall.
     smtp_pix_workaround_delay_time: Time(min: 1) = "10s", Works;
@@ -172,7 +172,7 @@ params! { smtp, "SMTP client";
     smtp_quit_timeout: Time(min: 1) = "300s", Works;
 
     /// Whether addresses in MAIL FROM and RCPT TO are quoted where RFC 5321 asks for it.
-    smtp_quote_rfc821_envelope: Bool = "yes", Planned("this part of the SMTP client is not built yet");
+    smtp_quote_rfc821_envelope: Bool = "yes", Works;
 
     /// Whether equal MX hosts are tried in random order.
     smtp_randomize_addresses: Bool = "yes", Works;
@@ -181,7 +181,7 @@ params! { smtp, "SMTP client";
     smtp_rcpt_timeout: Time(min: 1) = "300s", Works;
 
     /// A table that rewrites the lines of server replies.
-    smtp_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    smtp_reply_filter: Text(form: Table) = "", Works;
 
     /// How long RSET and the reply may take.
     smtp_rset_timeout: Time(min: 1) = "20s", Works;
@@ -190,7 +190,7 @@ params! { smtp, "SMTP client";
     smtp_send_dummy_mail_auth: Bool = "no", Works;
 
     /// Whether client facts are sent with XFORWARD to servers that offer it.
-    smtp_send_xforward_command: Bool = "no", Planned("XCLIENT and XFORWARD are not built yet");
+    smtp_send_xforward_command: Bool = "no", Works;
 
     /// Whether the sender chooses the password, which ends connection reuse.
     smtp_sender_dependent_authentication: Bool = "no", Works;
@@ -205,7 +205,7 @@ params! { smtp, "SMTP client";
     smtp_tcp_port: Text = "smtp", Works;
 
     /// How long XFORWARD and the reply may take.
-    smtp_xforward_timeout: Time(min: 1) = "300s", Planned("XCLIENT and XFORWARD are not built yet");
+    smtp_xforward_timeout: Time(min: 1) = "300s", Works;
 
     /// Services whose hosts are found with SRV records.
     use_srv_lookup: Text(form: List) = "", Planned("these DNS lookups are not built yet");

@@ -46,7 +46,7 @@ params! { tls, "TLS";
     tls_export_cipherlist: Text(form: CipherList) = "", Accepted("OpenSSL has no export and low grade ciphers any more");
 
     /// Whether closing TLS does not wait for the peer.
-    tls_fast_shutdown_enable: Bool = "yes", Planned("smtpd honours it; the SMTP client behaves as with the default yet");
+    tls_fast_shutdown_enable: Bool = "yes", Works;
 
     /// The finite-field Diffie-Hellman groups that are offered, in order.
     tls_ffdhe_auto_groups: Text(form: List) = FfdheAutoGroups, Works;

@@ -1,6 +1,7 @@
 //! The role processes: started from our own binary, linked with each other, restarted when they die.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -46,7 +47,8 @@ pub(super) struct Children {
     next_generation: u64,
     deaths: UnboundedReceiver<(Role, u64, String)>,
     report: UnboundedSender<(Role, u64, String)>,
-    key_files: KeyFiles,
+    /// Of the roles that hold keys.
+    key_files: HashMap<Role, KeyFiles>,
 }
 
 impl Children {
@@ -61,7 +63,7 @@ impl Children {
             next_generation: 0,
             deaths,
             report,
-            key_files: KeyFiles::default(),
+            key_files: HashMap::new(),
         }
     }
 
@@ -256,9 +258,9 @@ impl Children {
     /// A new process names the files that it wants to have watched before it has heard a byte from anybody else, and never again:
     /// whoever takes it over later can not have other files opened.
     async fn ask_for_key_files(&mut self, role: Role) -> Result<(), String> {
-        if role == Role::Receive {
+        if matches!(role, Role::Receive | Role::Send) {
             match self.call(role, Request::KeyFiles, Vec::new()).await? {
-                Reply::KeyFiles(paths) => self.key_files = KeyFiles::new(paths),
+                Reply::KeyFiles(paths) => _ = self.key_files.insert(role, KeyFiles::new(paths)),
                 _ => return Err(format!("role {} does not say which files it reads", role.name())),
             }
         }
@@ -267,18 +269,24 @@ impl Children {
 
     /// Hands over the key files that have changed. Call it every [`super::key_files::POLL`].
     pub(super) async fn renew_key_files(&mut self) {
-        let changed = self.key_files.poll();
-        let mut left = changed.len();
-        for (path, file) in changed {
+        let changed: Vec<_> = self.key_files.iter_mut().map(|(role, files)| (*role, files.poll())).collect();
+        for (role, files) in changed {
+            if let Err(why) = self.hand_over(role, files).await {
+                // A process that is gone reads all files when it starts again.
+                maillog::warning!(self.log, "renewed TLS files: {why}");
+            }
+        }
+    }
+
+    async fn hand_over(&self, role: Role, files: Vec<(String, Option<File>)>) -> Result<(), String> {
+        let mut left = files.len();
+        for (path, file) in files {
             left -= 1;
             let request = Request::KeyFile { path, more: left > 0 };
             let descriptors = file.into_iter().map(OwnedFd::from).collect();
-            if let Err(why) = self.ask(Role::Receive, request, descriptors).await {
-                // A process that is gone reads all files when it starts again.
-                maillog::warning!(self.log, "renewed TLS files: {why}");
-                return;
-            }
+            self.ask(role, request, descriptors).await?;
         }
+        Ok(())
     }
 
     async fn begin(&self, role: Role) -> Result<(), String> {

@@ -46,4 +46,10 @@ pub(crate) fn write(folder: &Path, domains: &[String]) {
     text("ca-stranger.pem", &stranger.certificate_pem);
     text("ca-both.pem", &format!("{}{}", root.certificate_pem, stranger.certificate_pem));
     text("garbage.pem", "this is no certificate\n");
+    let folder = folder.join("capath");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+    text("capath/root.pem", &root.certificate_pem);
+    let rehashed = std::process::Command::new("openssl").arg("rehash").arg(&folder).status().unwrap();
+    assert!(rehashed.success());
 }

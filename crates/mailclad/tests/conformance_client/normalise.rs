@@ -27,7 +27,7 @@ pub(crate) fn heard(lines: &[String], names: &Names) -> Vec<String> {
             continue;
         }
         in_received = false;
-        shown.push(size(&line));
+        shown.push(numbers(&size(&line)));
     }
     shown
 }
@@ -41,6 +41,18 @@ fn size(line: &str) -> String {
     let Some((head, tail)) = line.split_once(" SIZE=") else { return line.to_owned() };
     let rest = tail.trim_start_matches(|c: char| c.is_ascii_digit());
     format!("{head} SIZE=N{rest}")
+}
+
+/// The client's port, and the message's id, of XFORWARD.
+fn numbers(line: &str) -> String {
+    if !line.starts_with("XFORWARD ") {
+        return line.to_owned();
+    }
+    let word = |word: &str| match word.split_once('=') {
+        Some((name @ ("PORT" | "IDENT"), _)) => format!("{name}=N"),
+        _ => word.to_owned(),
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// `4D1A23C0: to=<...`, and `warning: 4D1A23C0: `.

@@ -2,6 +2,7 @@
 
 use access::Effect;
 use config::{Settings, params};
+use mail::header;
 use mail::mime::{Class, Limits};
 use mail::{Address, QueueId, Status};
 use maillog::Log;
@@ -61,16 +62,6 @@ pub(crate) struct Checking {
     pub(super) is_over: bool,
 }
 
-/// Fields of a message's own header that describe its content: `mime_header_checks` see them.
-const MIME_FIELDS: [&str; 6] = [
-    "Content-Description",
-    "Content-Disposition",
-    "Content-ID",
-    "Content-Transfer-Encoding",
-    "Content-Type",
-    "MIME-Version",
-];
-
 impl Checks {
     /// Opens the tables.
     pub(crate) fn open(settings: &Settings, tables: &Tables) -> Checks {
@@ -101,7 +92,7 @@ impl Checks {
     /// The table for a header field.
     pub(super) fn for_field(&self, class: Class, name: &str) -> &Maps {
         match class {
-            Class::Primary if MIME_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field)) => &self.mime,
+            Class::Primary if header::describes_content(name) => &self.mime,
             Class::Primary => &self.header,
             Class::Mime => &self.mime,
             Class::Nested => &self.nested,

@@ -327,7 +327,7 @@ impl HeaderPass {
             return Ok(());
         }
         self.note(&name, field.value());
-        if let Some(place) = place_of(&name)
+        if let Some(place) = Place::of_header(&name)
             && (self.context == Context::Local || self.rules.rewrite_remote)
             && let Ok(value) = std::str::from_utf8(field.value())
             && let Some(rewritten) = self.rewrite(place, &name, value).await?
@@ -457,31 +457,6 @@ impl HeaderPass {
 
 fn is_mailbox_line(line: &[u8]) -> bool {
     line.starts_with(b"From ") || line.starts_with(b">From ")
-}
-
-/// Which headers hold addresses, and whose.
-fn place_of(name: &str) -> Option<Place> {
-    const SENDER: [&str; 10] = [
-        "From",
-        "Sender",
-        "Reply-To",
-        "Errors-To",
-        "Return-Receipt-To",
-        "Disposition-Notification-To",
-        "Mail-Followup-To",
-        "Resent-From",
-        "Resent-Sender",
-        "Resent-Reply-To",
-    ];
-    const RECIPIENT: [&str; 7] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc", "Apparently-To"];
-    let among = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
-    if among(&SENDER) {
-        Some(Place::HeaderSender)
-    } else if among(&RECIPIENT) {
-        Some(Place::HeaderRecipient)
-    } else {
-        None
-    }
 }
 
 #[cfg(test)]

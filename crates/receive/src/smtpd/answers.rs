@@ -308,6 +308,9 @@ impl Driver<'_> {
         let asked = self.asked(session, "DATA");
         let (local, decision) = self.service.access.rewrites_headers_of(&asked).await;
         self.log_decision("DATA", &asked, &decision);
+        if let Some(mail) = self.mail.as_mut() {
+            mail.is_local = local;
+        }
         let context = if local { Context::Local } else { Context::Remote };
         if let Some(transaction) = session.transaction() {
             self.begin_intake(session.client(), &transaction.envelope, context).await;
@@ -357,8 +360,12 @@ impl Driver<'_> {
         self.add_effects(effects);
         let commit = match (self.mail.take(), session.transaction()) {
             (Some(InHand { proxy: Some(proxy), .. }), _) => self.proxy_end(*proxy, session).await,
-            (Some(InHand { id: Some(id), effects, intake: Some(intake), .. }), Some(transaction)) => {
-                let origin = Origin::Client(Box::new(session.client().clone()));
+            (
+                Some(InHand { id: Some(id), effects, intake: Some(intake), is_local, .. }),
+                Some(transaction),
+            ) => {
+                let client = mail::ClientFacts { local: is_local, ..session.client().clone() };
+                let origin = Origin::Client(Box::new(client));
                 match intake.keep(&transaction.envelope, origin, &effects, self.milters.as_deref_mut()).await
                 {
                     Ok(()) => Commit::Queued(id.to_string()),

@@ -137,6 +137,8 @@ struct InHand {
     proxy: Option<Box<ProxyFilter>>,
     /// The log names the client.
     is_told: bool,
+    /// Its headers are rewritten as those of our own users.
+    is_local: bool,
 }
 
 impl Driver<'_> {

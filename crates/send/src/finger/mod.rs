@@ -11,15 +11,16 @@ use dns::Resolver;
 use maillog::{Log, Sink};
 use smtp::client::Peer;
 use tables::Tables;
+use tls::client::Client;
 use tls::policy::{Needs, Plan, Unmet};
 
 pub use self::report::{Mode, Report};
 
+use crate::connect;
 use crate::next_hop::NextHop;
 use crate::servers::{self, Server};
 use crate::service::Service;
 use crate::session::Stream;
-use crate::visit;
 use crate::wish::Policy;
 
 /// Takes lines as they come, warnings without a word before them.
@@ -52,9 +53,11 @@ impl Finger {
         let warn = Arc::clone(&say);
         let tables = Tables::new(Arc::new(move |text: &str| warn(&format!("warning: {text}"))));
         // Who asks about this very machine wants an answer: nothing is its own.
-        let service = Service::of(settings, Vec::new(), log, Arc::new(resolver), &tables)?;
-        if let Err(why) = &service.client {
-            return Err(why.clone());
+        let host = config::HostFacts::default();
+        let (resolver, files) = (Arc::new(resolver), Arc::default());
+        let service = Service::of(settings, Vec::new(), &host, log, resolver, &tables, &files)?;
+        if let Some(why) = service.client.as_ref().map_or_else(|why| Some(why.clone()), Client::trouble) {
+            return Err(why);
         }
         Ok(Finger { service, wanted, say })
     }
@@ -99,7 +102,7 @@ impl Finger {
                     continue;
                 }
             };
-            match visit::connect(&self.service, server).await {
+            match connect::to_server(&self.service, server).await {
                 Ok((stream, _)) => return self.talk(report, peer, plan, stream).await,
                 Err(outcome) => {
                     last = outcome.text;
@@ -129,7 +132,7 @@ impl Finger {
                 return report.without_server(&why);
             }
         };
-        match visit::connect_to_socket(&self.service, path).await {
+        match connect::to_socket(&self.service, path).await {
             Ok(stream) => self.talk(report, peer, plan, stream).await,
             Err(outcome) => {
                 (self.say)(&format!("Failed to establish session to {destination}: {}", outcome.text));

@@ -81,6 +81,8 @@ pub(super) enum State {
     StartTls,
     Auth,
     Probe,
+    /// XFORWARD commands in reverse, the last one under way, and the message.
+    Xforward(Vec<String>, Box<Sending>),
     Sending(Box<Sending>),
     Resetting(Vec<Outcome>),
     Quit,
@@ -116,6 +118,7 @@ impl Conversation {
             State::StartTls => Stage::StartTls,
             State::Auth => Stage::Auth,
             State::Probe => Stage::Probe,
+            State::Xforward(..) => Stage::Xforward,
             State::Sending(sending) => sending.stage(),
             State::Resetting(_) => Stage::Reset,
             State::Quit => Stage::Quit,
@@ -196,6 +199,7 @@ impl Conversation {
             State::StartTls => self.core.starttls_reply(reply),
             State::Auth => self.core.auth_reply(reply),
             State::Probe => self.core.probe_reply(reply),
+            State::Xforward(left, sending) => sending.xforward_reply(self.core, left, &reply),
             State::Sending(sending) => sending.reply(self.core, reply),
             // Whatever the server thinks of RSET: the results stand already.
             State::Resetting(outcomes) => self.core.done(outcomes),
@@ -210,7 +214,7 @@ impl Conversation {
         let stage = self.stage();
         let closed = |outcome| move |core: Core| Next::Closed(Closed { outcome, stage, peer: core.peer });
         match self.state {
-            State::Sending(sending) => sending.lost(self.core, outcome),
+            State::Sending(sending) | State::Xforward(_, sending) => sending.lost(self.core, outcome),
             State::Resetting(outcomes) => {
                 self.core.step(Vec::new(), |_| Next::Done(Done { outcomes, next: Afterwards::Lost }))
             }

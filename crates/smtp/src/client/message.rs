@@ -1,6 +1,6 @@
 //! What the session has to know of a message before its content.
 
-use mail::{BodyType, Envelope, Recipient, Return, xtext};
+use mail::{Address, BodyType, Envelope, Recipient, Return, xtext};
 
 use super::features::Features;
 use super::options::Options;
@@ -14,6 +14,9 @@ pub struct Message {
     pub size: Option<u64>,
     /// The content may be converted on its way to this server: then SIZE= might not be true, and is not sent.
     pub may_change: bool,
+    /// What is known of the client that the message came from, for a server that takes XFORWARD: names of attributes and their
+    /// values. Empty when it is not to be told (`smtp_send_xforward_command`).
+    pub xforward: Vec<(&'static str, String)>,
     /// An address or a header needs SMTPUTF8, so that a server without it can not take the message. A message for
     /// which it was merely requested can.
     pub needs_smtputf8: bool,
@@ -28,7 +31,7 @@ impl Message {
     /// `MAIL FROM:<...>` with every parameter that the server understands.
     pub(super) fn mail_command(&self, features: &Features, options: &Options, authenticated: bool) -> String {
         let envelope = &self.envelope;
-        let mut line = format!("MAIL FROM:<{}>", envelope.sender.to_external());
+        let mut line = format!("MAIL FROM:<{}>", written(&envelope.sender, options));
         if let Some(size) = self.size.filter(|_| features.size && !self.may_change) {
             line.push_str(&format!(" SIZE={size}"));
         }
@@ -66,10 +69,23 @@ impl Message {
         line
     }
 
+    /// The XFORWARD commands for what the server takes of it (XFORWARD_README): the client's name and address, then the rest.
+    pub(super) fn xforward_commands(&self, features: &Features) -> Vec<String> {
+        let first = |name: &str| matches!(name, "NAME" | "ADDR" | "PORT");
+        let command = |wanted: bool| {
+            let offered = |name: &str| features.xforward.iter().any(|word| word == name);
+            let words = self.xforward.iter().filter(|(name, _)| first(name) == wanted && offered(name));
+            let words: String =
+                words.map(|(name, value)| format!(" {name}={}", xtext::encode(value.as_bytes()))).collect();
+            (!words.is_empty()).then(|| format!("XFORWARD{words}"))
+        };
+        [true, false].into_iter().filter_map(command).collect()
+    }
+
     /// `RCPT TO:<...>` likewise. `at` is the recipient's index.
-    pub(super) fn rcpt_command(&self, at: usize, features: &Features) -> String {
+    pub(super) fn rcpt_command(&self, at: usize, features: &Features, options: &Options) -> String {
         let recipient = &self.envelope.recipients[at];
-        let mut line = format!("RCPT TO:<{}>", recipient.address.to_external());
+        let mut line = format!("RCPT TO:<{}>", written(&recipient.address, options));
         if !features.dsn {
             return line;
         }
@@ -93,6 +109,10 @@ impl Message {
         }
         line
     }
+}
+
+fn written(address: &Address, options: &Options) -> String {
+    if options.quote_envelope { address.to_external() } else { address.as_str().to_owned() }
 }
 
 /// ORCPT as it goes on the wire; made from the original address when the client gave none.
@@ -123,7 +143,7 @@ fn unitext(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mail::{Address, Notify};
+    use mail::Notify;
 
     use super::*;
 
@@ -158,6 +178,7 @@ mod tests {
             },
             size: Some(99),
             may_change: false,
+            xforward: Vec::new(),
             needs_smtputf8: false,
         }
     }
@@ -171,13 +192,35 @@ mod tests {
             "MAIL FROM:<me@example.org> SIZE=99 BODY=8BITMIME ENVID=id+3D1 RET=FULL SMTPUTF8 REQUIRETLS AUTH=<>"
         );
         assert_eq!(
-            message.rcpt_command(0, &all_features()),
+            message.rcpt_command(0, &all_features(), &options),
             "RCPT TO:<\"a b\"@example.com> ORCPT=rfc822;x+2By@example.org NOTIFY=SUCCESS,DELAY"
         );
         assert_eq!(message.mail_command(&Features::default(), &options, false), "MAIL FROM:<me@example.org>");
         let changing = Message { may_change: true, ..message.clone() };
         assert!(!changing.mail_command(&all_features(), &options, false).contains(" SIZE="));
-        assert_eq!(message.rcpt_command(0, &Features::default()), "RCPT TO:<\"a b\"@example.com>");
+        assert_eq!(message.rcpt_command(0, &Features::default(), &options), "RCPT TO:<\"a b\"@example.com>");
+    }
+
+    #[test]
+    fn the_client_is_told_to_filters_that_want_it() {
+        let message = Message {
+            xforward: vec![("NAME", "a b".into()), ("ADDR", "192.0.2.1".into()), ("PROTO", "ESMTP".into())],
+            ..message()
+        };
+        let offering = |words: &[&str]| Features {
+            xforward: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..Features::default()
+        };
+        for (words, expected) in [
+            (
+                &["NAME", "ADDR", "PROTO", "HELO"][..],
+                &["XFORWARD NAME=a+20b ADDR=192.0.2.1", "XFORWARD PROTO=ESMTP"][..],
+            ),
+            (&["PROTO"], &["XFORWARD PROTO=ESMTP"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(message.xforward_commands(&offering(words)), expected);
+        }
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub enum Notice {
     PixWorkarounds(super::PixWorkarounds),
     /// A line of the content was broken; the limit.
     BreakingLine(usize),
+    /// XFORWARD was refused.
+    XforwardRefused {
+        /// The command with the client's name and address, not the one with the rest.
+        about_name: bool,
+        /// What the server said.
+        reply: String,
+    },
     /// A reply to MAIL FROM came before the command.
     EarlyMailReply,
 }
@@ -67,6 +74,10 @@ impl Notice {
             }
             Notice::BreakingLine(limit) => {
                 format!("{id}: breaking line > {limit} bytes with <CR><LF>SPACE")
+            }
+            Notice::XforwardRefused { about_name, reply } => {
+                let what = if *about_name { "name/address" } else { "helo/protocol" };
+                format!("host {} said: {reply} (in reply to XFORWARD {what} command)", peer.relay())
             }
             Notice::EarlyMailReply => {
                 format!("server {peer} violates smtp_tls_block_early_mail_reply policy")

@@ -36,6 +36,8 @@ pub struct Options {
     pub content_line_limit: usize,
     /// `smtp_send_dummy_mail_auth`: `AUTH=<>` with MAIL where AUTH is offered.
     pub send_dummy_mail_auth: bool,
+    /// `smtp_quote_rfc821_envelope`: local parts are quoted where RFC 5321 wants that.
+    pub quote_envelope: bool,
     /// `smtp_tls_block_early_mail_reply`.
     pub block_early_mail_reply: bool,
     /// `myhostname`, when a server that says this name means a mail loop; with the next hop for the text.
@@ -91,6 +93,7 @@ impl Default for Options {
             line_length_limit: 2048,
             content_line_limit: 998,
             send_dummy_mail_auth: false,
+            quote_envelope: true,
             block_early_mail_reply: false,
             loop_detection: None,
         }

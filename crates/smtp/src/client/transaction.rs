@@ -90,7 +90,9 @@ impl Ready {
             finals: 0,
             lost_in_body: false,
         };
-        Box::new(sending).go_on(core)
+        let mut commands = sending.message.xforward_commands(&core.features);
+        commands.reverse();
+        Box::new(sending).xforward(core, commands)
     }
 
     /// RSET, to see whether a connection that was kept still lives: `Ready` again, or `Closed` without an outcome.
@@ -196,6 +198,29 @@ impl Sending {
         }
     }
 
+    /// Tells who the client was, before the message.
+    fn xforward(self: Box<Self>, core: Core, left: Vec<String>) -> Step {
+        match left.last().cloned() {
+            Some(line) => core.command(&line, State::Xforward(left, self)),
+            None => self.go_on(core),
+        }
+    }
+
+    /// A server that does not want to hear it hears the message all the same.
+    pub(super) fn xforward_reply(
+        self: Box<Self>,
+        mut core: Core,
+        mut left: Vec<String>,
+        reply: &ServerReply,
+    ) -> Step {
+        let sent = left.pop().unwrap_or_default();
+        if !reply.is_positive() {
+            let about_name = [" NAME=", " ADDR=", " PORT="].iter().any(|word| sent.contains(word));
+            core.notices.push(Notice::XforwardRefused { about_name, reply: reply.one_line() });
+        }
+        self.xforward(core, left)
+    }
+
     /// Sends as many commands as may be under way, and waits for replies.
     fn go_on(mut self: Box<Self>, core: Core) -> Step {
         let mut send = Vec::new();
@@ -241,7 +266,7 @@ impl Sending {
     fn command_line(&self, core: &Core) -> String {
         match self.next {
             Command::Mail => self.message.mail_command(&core.features, &core.options, core.authenticated),
-            Command::Rcpt(at) => self.message.rcpt_command(at, &core.features),
+            Command::Rcpt(at) => self.message.rcpt_command(at, &core.features, &core.options),
             Command::Data => "DATA".into(),
             Command::Rset => "RSET".into(),
             Command::Dot => ".".into(),

@@ -8,13 +8,14 @@ use openssl::ssl::{SslContext, SslContextBuilder, SslSessionCacheMode};
 use openssl::x509::X509;
 
 use super::sessions::Sessions;
-use crate::identity::Identity;
+use crate::files::Files;
+use crate::identity::{self, Identity};
 use crate::level::ClientLevel;
 use crate::policy::{Digests, Plan, Terms};
 use crate::protocols::Protocols;
 use crate::server::new_context;
 use crate::trust::Anchors;
-use crate::{ciphers, ffi, groups, options, trust};
+use crate::{Notice, ciphers, ffi, groups, options, trust};
 
 /// What a context depends on beyond the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +75,55 @@ pub(super) struct Ready {
 }
 
 impl Parts {
+    /// Reads the files. The error is for the log: no handshake is possible without the client's own certificates.
+    pub(super) fn read(
+        settings: &Settings,
+        files: &Files,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Parts, String> {
+        let identities = super::identities(settings, files, notices)?;
+        let anchors = Anchors {
+            file: settings.client(params::smtp_tls_CAfile).to_owned(),
+            path: settings.client(params::smtp_tls_CApath).to_owned(),
+            append_default: settings.get(params::tls_append_default_CA),
+            depth: settings.client(params::smtp_tls_scert_verifydepth).clamp(0, 100) as u32,
+        };
+        let authorities = match anchors.file.is_empty() {
+            true => Ok(Vec::new()),
+            false => files
+                .read(&anchors.file)
+                .and_then(|content| identity::certificates(&content.bytes))
+                .map_err(|why| anchors.failure(&why)),
+        };
+        if let Err(why) = &authorities {
+            notices.push(Notice(format!(
+                "{why}: nobody is trusted, and mail at levels verify and secure waits"
+            )));
+        }
+        let web = settings.get(params::https_CAfile);
+        let web_authorities = match web.is_empty() {
+            true => Ok(None),
+            false => files
+                .read(web)
+                .and_then(|content| identity::certificates(&content.bytes))
+                .map(Some)
+                .map_err(|why| format!("https_CAfile = {web}: {why}")),
+        };
+        let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
+        let kept =
+            !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
+        Ok(Parts {
+            settings: settings.clone(),
+            identities,
+            anchors,
+            authorities,
+            web_authorities,
+            digests: Digests::parse(settings.get(params::tls_dane_digests))?,
+            // As in Postfix, less than two minutes is no use.
+            session_lifetime: kept.then(|| lifetime.max(Duration::from_secs(120))),
+        })
+    }
+
     /// Builds a context. The error is for the log.
     pub(super) fn build(&self, key: &Key) -> Result<Ready, String> {
         let Parts { settings, .. } = self;

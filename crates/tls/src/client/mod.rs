@@ -7,7 +7,7 @@ mod shown;
 
 pub use shown::{Digest, ShownCertificate};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,14 +28,13 @@ use self::context::{Parts, Ready};
 use crate::dump::Shown;
 use crate::facts::{self, Reading};
 use crate::files::Files;
-use crate::identity::{self, Identity, Pair};
+use crate::identity::{Identity, Pair};
 use crate::journal::{self, Journal};
 use crate::level::ClientLevel;
 use crate::log_level::LogLevels;
-use crate::policy::{Admitted, Digests, END_ENTITY, Plan, StsPlan, TRUST_ANCHOR, TlsaRecord, Unmet};
+use crate::policy::{Admitted, END_ENTITY, Plan, StsPlan, TRUST_ANCHOR, TlsaRecord, Unmet};
 use crate::problem::HandshakeFailure;
 use crate::trace::Tracer;
-use crate::trust::Anchors;
 use crate::{Notice, ffi, fingerprint, library, options, trust};
 
 /// Most contexts of one service; beyond that they are made anew.
@@ -54,11 +53,21 @@ pub struct Server {
 
 /// TLS of one client service, ready for handshakes.
 pub struct Client {
-    parts: Parts,
+    settings: Settings,
+    files: Arc<Files>,
+    state: Mutex<State>,
     digest: MessageDigest,
     timeout: Duration,
     tracer: Tracer,
-    contexts: Mutex<HashMap<context::Key, Arc<Ready>>>,
+    /// CAfile or CApath is set.
+    has_anchors: bool,
+}
+
+/// What was made of the files, until they change.
+struct State {
+    /// The error is for the log: mail that wants TLS waits.
+    parts: Result<Arc<Parts>, String>,
+    contexts: HashMap<context::Key, Arc<Ready>>,
 }
 
 /// A completed handshake, judged.
@@ -89,60 +98,31 @@ pub enum Shortcoming {
 }
 
 impl Client {
-    /// Reads keys and authorities of a service (smtp or lmtp); with the rights of whoever starts it. The error is for the log;
-    /// deliveries that want TLS are deferred then.
+    /// A client for one use; see [`Client::with_files`].
     pub fn new(settings: &Settings, notices: &mut Vec<Notice>) -> Result<Client, String> {
+        let client = Client::with_files(settings, Arc::default(), notices)?;
+        client.trouble().map_or(Ok(client), Err)
+    }
+
+    /// Reads keys and authorities of a service (smtp or lmtp), as far as `files` does not have them; with the rights of whoever
+    /// starts it. The error is for the log; deliveries that want TLS are deferred then.
+    pub fn with_files(
+        settings: &Settings,
+        files: Arc<Files>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Client, String> {
         library::configure(settings)?;
         let digest = fingerprint::digest(settings.client(params::smtp_tls_fingerprint_digest))?;
-        let files = Files::default();
-        let identities = identities(settings, &files, notices)?;
-        let anchors = Anchors {
-            file: settings.client(params::smtp_tls_CAfile).to_owned(),
-            path: settings.client(params::smtp_tls_CApath).to_owned(),
-            append_default: settings.get(params::tls_append_default_CA),
-            depth: settings.client(params::smtp_tls_scert_verifydepth).clamp(0, 100) as u32,
-        };
-        let authorities = match anchors.file.is_empty() {
-            true => Ok(Vec::new()),
-            false => files
-                .read(&anchors.file)
-                .and_then(|content| identity::certificates(&content.bytes))
-                .map_err(|why| anchors.failure(&why)),
-        };
-        if let Err(why) = &authorities {
-            notices.push(Notice(format!(
-                "{why}: nobody is trusted, and mail at levels verify and secure waits"
-            )));
-        }
+        let parts = Parts::read(settings, &files, notices).map(Arc::new);
         // What the options say wrong is told once, here.
         options::set(
             &mut crate::server::new_context().map_err(|error| error.to_string())?,
             settings,
             notices,
         );
-        let web = settings.get(params::https_CAfile);
-        let web_authorities = match web.is_empty() {
-            true => Ok(None),
-            false => files
-                .read(web)
-                .and_then(|content| identity::certificates(&content.bytes))
-                .map(Some)
-                .map_err(|why| format!("https_CAfile = {web}: {why}")),
-        };
-        let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
-        let kept =
-            !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
-        let parts = Parts {
-            settings: settings.clone(),
-            identities,
-            anchors,
-            authorities,
-            web_authorities,
-            digests: Digests::parse(settings.get(params::tls_dane_digests))?,
-            // As in Postfix, less than two minutes is no use.
-            session_lifetime: kept.then(|| lifetime.max(Duration::from_secs(120))),
-        };
+        let anchors = [params::smtp_tls_CAfile, params::smtp_tls_CApath];
         Ok(Client {
+            has_anchors: anchors.iter().any(|param| !settings.client(*param).is_empty()),
             digest,
             timeout: settings.client(params::smtp_starttls_timeout),
             tracer: Tracer::new(
@@ -151,14 +131,70 @@ impl Client {
                 settings.get(params::tls_trace_rate_limit),
                 settings.get(params::anvil_rate_time_unit),
             ),
-            contexts: Mutex::default(),
-            parts,
+            state: Mutex::new(State { parts, contexts: HashMap::new() }),
+            settings: settings.clone(),
+            files,
         })
     }
 
     /// The digest of fingerprints.
     pub fn digest(&self) -> Digest {
         Digest(self.digest)
+    }
+
+    /// Why no handshake is possible, for the log.
+    pub fn trouble(&self) -> Option<String> {
+        self.state().parts.as_ref().err().cloned()
+    }
+
+    /// After files changed: true when the client goes by other certificates or authorities now. Damaged files leave the old ones in
+    /// force, and a notice says so. Connections go on with what they began with.
+    pub fn renew(&self, changed: &BTreeSet<String>, notices: &mut Vec<Notice>) -> bool {
+        if !self.own_files().iter().any(|path| changed.contains(path)) {
+            return false;
+        }
+        let mut about_settings = Vec::new();
+        let parts = Parts::read(&self.settings, &self.files, &mut about_settings);
+        let damage = match &parts {
+            Err(why) => Some(why),
+            Ok(parts) => parts.authorities.as_ref().err(),
+        };
+        let mut state = self.state();
+        match (damage, &state.parts) {
+            (Some(why), Ok(_)) => {
+                notices.push(Notice(format!("{why}; what was read before stays in force")));
+                false
+            }
+            _ => {
+                *state = State { parts: parts.map(Arc::new), contexts: HashMap::new() };
+                state.parts.is_ok()
+            }
+        }
+    }
+
+    /// The files that this client goes by.
+    fn own_files(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let mut paths: Vec<String> = config::list::split(settings.client(params::smtp_tls_chain_files))
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let others = [
+            params::smtp_tls_CAfile,
+            params::https_CAfile,
+            params::smtp_tls_cert_file,
+            params::smtp_tls_key_file,
+            params::smtp_tls_eccert_file,
+            params::smtp_tls_eckey_file,
+            params::smtp_tls_dcert_file,
+            params::smtp_tls_dkey_file,
+        ];
+        paths.extend(others.iter().map(|param| settings.client(*param).to_owned()));
+        paths
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Can this plan be carried out? The error says which setting is wrong; nothing has been said to the server then.
@@ -234,10 +270,9 @@ impl Client {
             facts.trust = facts.trust.min(Trust::Untrusted);
         }
         let (facts, verdict) = plan.admit(facts);
-        let explanation = verdict.is_err().then(|| {
-            let some = !self.parts.anchors.file.is_empty() || !self.parts.anchors.path.is_empty();
-            explain::explain(stream.ssl(), plan, &facts, some || !anchors.is_empty())
-        });
+        let explanation = verdict
+            .is_err()
+            .then(|| explain::explain(stream.ssl(), plan, &facts, self.has_anchors || !anchors.is_empty()));
         let tried = matches!(plan.sts(), Some(StsPlan::Testing { .. })) && facts.trust < Trust::Trusted;
         let shortcoming = (verdict.is_err() || tried).then(|| trust::shortcoming(stream.ssl()));
         tell(&journal, stream.ssl(), plan, &facts);
@@ -246,15 +281,15 @@ impl Client {
 
     fn ready(&self, plan: &Plan) -> Result<Arc<Ready>, String> {
         let key = context::Key::of(plan);
-        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ready) = contexts.get(&key) {
+        let mut state = self.state();
+        if let Some(ready) = state.contexts.get(&key) {
             return Ok(Arc::clone(ready));
         }
-        let ready = Arc::new(self.parts.build(&key)?);
-        if contexts.len() >= MAX_CONTEXTS {
-            contexts.clear();
+        let ready = Arc::new(state.parts.as_ref().map_err(Clone::clone)?.build(&key)?);
+        if state.contexts.len() >= MAX_CONTEXTS {
+            state.contexts.clear();
         }
-        contexts.insert(key, Arc::clone(&ready));
+        state.contexts.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
 }
@@ -300,7 +335,7 @@ fn anchors(plan: &Plan) -> Result<Vec<TlsaRecord>, String> {
         };
         let wrong =
             |error: openssl::error::ErrorStack| format!("error reading trust anchor file: {file}: {error}");
-        for block in identity::pem_blocks(&pem.bytes) {
+        for block in crate::identity::pem_blocks(&pem.bytes) {
             match block.label().as_str() {
                 "CERTIFICATE" | "X509 CERTIFICATE" => {
                     add(
