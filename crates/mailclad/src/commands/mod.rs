@@ -10,6 +10,7 @@ mod postalias;
 mod postcat;
 mod postconf;
 mod postfix;
+mod postfix_tls;
 mod postlog;
 mod postmap;
 mod postqueue;

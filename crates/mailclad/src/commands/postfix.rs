@@ -1,4 +1,4 @@
-//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check.
+//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check; `tls` is in `postfix_tls/`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::check;
 use super::getopt::Getopt;
+use super::postfix_tls;
 use super::queue_link::QueueLink;
 use super::{config_directory, load};
 use crate::master;
@@ -45,6 +46,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         ["flush"] => flush(&directory),
         ["status"] => status(&directory),
         ["check"] => return check::report(&directory),
+        ["tls", ..] => return postfix_tls::run(&directory, &words[1..]),
         [] => return usage("missing command"),
         _ => return usage(&format!("unknown command: {}", words.join(" "))),
     };
@@ -63,7 +65,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
 fn usage(why: &str) -> ExitCode {
     eprintln!("postfix: error: {why}");
     eprintln!("postfix: fatal: usage: postfix [-c config_dir] [-Dv] command");
-    eprintln!("  commands: start start-fg stop abort reload flush status check");
+    eprintln!("  commands: start start-fg stop abort reload flush status check tls");
     ExitCode::FAILURE
 }
 
