@@ -382,7 +382,9 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
     if facts.trust >= Trust::Trusted
         && let Some(name) = ffi::matched_name(ssl)
     {
-        journal.tell(LogLevels::CERTMATCH, |peer| format!("{peer}: matched peername: {name}"));
+        journal.tell(LogLevels::CERTMATCH | LogLevels::PEERCERT, |peer| {
+            format!("{peer}: matched peername: {name}")
+        });
     }
     if let (Some(peer), true) = (&facts.peer, facts.trust == Trust::Verified) {
         for wanted in plan.fingerprints() {
