@@ -27,6 +27,9 @@ const MOST_IN_MEMORY: usize = 10_000;
 /// Domains with a file at most.
 const MOST_FILES: usize = 100_000;
 
+/// A policy holds for this long at least, whatever it says: a domain can not have itself asked for each message.
+const LEAST: Duration = Duration::from_secs(300);
+
 /// A policy with its circumstances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -40,7 +43,7 @@ pub(super) struct Entry {
 impl Entry {
     fn holds(&self, now: SystemTime) -> bool {
         // A clock that was set back does not end a policy.
-        now.duration_since(self.fetched).unwrap_or_default() < self.policy.max_age
+        now.duration_since(self.fetched).unwrap_or_default() < self.policy.max_age.max(LEAST)
     }
 
     fn to_text(&self) -> String {
@@ -159,6 +162,9 @@ mod tests {
         assert_eq!(open().find("d.test", at(1499)), Some(entry(1000, 500)));
         assert_eq!(open().find("d.test", at(1500)), None);
         assert_eq!(open().find("d.test", at(0)), Some(entry(1000, 500)));
+        open().keep("short.test", entry(1000, 0));
+        assert_eq!(open().find("short.test", at(1299)), Some(entry(1000, 0)));
+        assert_eq!(open().find("short.test", at(1300)), None);
         assert_eq!(open().find("e.test", at(1)), None);
         let cache = open();
         cache.keep("d.test", entry(2000, 500));

@@ -115,8 +115,9 @@ impl MtaSts {
             }
             Err(failure) => failure,
         };
-        // The old one holds until its time is over.
-        Finding { policy: in_force(known), failure: Some(failure) }
+        // The old one holds until its time is over. That it could not be fetched once more is no news while the domain announces no other.
+        let is_news = known.as_ref().is_none_or(|entry| entry.id != record.id);
+        Finding { policy: in_force(known), failure: is_news.then_some(failure) }
     }
 
     fn turn(&self, domain: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -198,7 +199,7 @@ impl MtaSts {
 /// The domain announces this very policy, and it was looked at lately.
 fn is_current(entry: &Entry, record: &Record) -> bool {
     let age = SystemTime::now().duration_since(entry.fetched).unwrap_or_default();
-    entry.id == record.id && age < FRESH.min(entry.policy.max_age)
+    entry.id == record.id && age < FRESH.min(entry.policy.max_age.max(PAUSE))
 }
 
 /// A policy that asks for nothing is none (RFC 8461 section 5).

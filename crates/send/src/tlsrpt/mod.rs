@@ -304,3 +304,6 @@ fn kind(shortcoming: &Shortcoming) -> (FailureKind, Option<String>) {
         Shortcoming::Other(why) => (FailureKind::ValidationFailure, Some(why.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests;
