@@ -1,13 +1,12 @@
 //! Certificates by ACME (RFC 8555): an account, an order for some names, a challenge for each, the certificate. What a challenge asks
 //! for is done by the caller ([`Solver`]): a file on a Web server, a record in the DNS.
 //!
-//! - `jws.rs`: the account's key, and requests signed with it. `request.rs`: the certificate's key and the request for it.
+//! - `jws.rs`: the account's key, and what is signed with it.
 //! - `order.rs`: from the order to the certificate.
 #![forbid(unsafe_code)]
 
 mod jws;
 mod order;
-mod request;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,7 +17,6 @@ use serde_json::{Value, json};
 
 pub use jws::AccountKey;
 pub use order::{Challenge, Kind, Solver};
-pub use request::{CertificateRequest, KeyKind};
 
 /// Answers are small; a certificate with its chain is the largest.
 const LIMITS: Limits = Limits { time: Duration::from_secs(60), body: 256 * 1024 };

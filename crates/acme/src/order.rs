@@ -7,7 +7,6 @@ use openssl::sha::sha256;
 use serde_json::{Value, json};
 
 use crate::jws::encode;
-use crate::request::CertificateRequest;
 use crate::{Client, clean, described, json_of};
 
 /// How often an authority is asked whether it is done, and how long it may let us wait each time.
@@ -54,11 +53,11 @@ pub trait Solver {
 }
 
 impl Client {
-    /// A certificate with its chain, PEM, for the request's names.
+    /// A certificate with its chain, PEM. `request` is one for these names (PKCS #10, DER).
     pub async fn obtain(
         &mut self,
         names: &[String],
-        request: &CertificateRequest,
+        request: &[u8],
         solver: &mut impl Solver,
     ) -> Result<String, String> {
         let identifiers: Vec<Value> =
@@ -79,7 +78,7 @@ impl Client {
             self.authorize(authorization, solver).await?;
         }
         let finalize = Url::parse(order["finalize"].as_str().ok_or("the order can not be finalized")?)?;
-        self.post(&finalize, Some(&json!({ "csr": encode(&request.der) }))).await?;
+        self.post(&finalize, Some(&json!({ "csr": encode(request) }))).await?;
         let order = self.wait_for(&place, "order").await?;
         let certificate = Url::parse(order["certificate"].as_str().ok_or("the order has no certificate")?)?;
         let answer = self.post(&certificate, None).await?;

@@ -6,6 +6,7 @@
 mod commands;
 mod host;
 mod jail;
+mod keys;
 mod mail_log;
 mod master;
 mod paths;

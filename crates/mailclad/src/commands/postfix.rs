@@ -1,4 +1,4 @@
-//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check; `tls` is in `postfix_tls/`.
+//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check; `tls` is in `postfix_tls.rs`.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use acme::{AccountKey, CertificateRequest, Client};
+use acme::{AccountKey, Client};
 use config::{Settings, params};
 use dns::Resolver;
 
@@ -19,6 +19,7 @@ use self::live::Live;
 use self::options::{Line, Way};
 use self::solvers::{Hook, WebServer};
 use super::{config_directory, fatal, load};
+use crate::keys::Key;
 
 const PROGRAM: &str = "mailclad certificate";
 
@@ -71,7 +72,8 @@ async fn obtain(line: &Line, settings: &Settings, live: &Live) -> Result<(), Str
         AccountKey::from_pem(&key).map_err(|why| format!("{}: {why}", live.account_file().display()))?;
     let mut client = Client::open(web, Resolver::from_system(), key, &line.server).await?;
     client.register(line.contact.as_deref()).await?;
-    let request = CertificateRequest::new(&line.names, line.key)?;
+    let key = Key::generate(line.key, line.key.default_size())?;
+    let request = key.request(&line.names)?.to_der().map_err(|error| error.to_string())?;
     let chain = match &line.way {
         Way::Dns { hook, credentials, wait } => {
             let mut solver = Hook::new(hook, credentials.as_deref(), *wait)?;
@@ -82,5 +84,5 @@ async fn obtain(line: &Line, settings: &Settings, live: &Live) -> Result<(), Str
             client.obtain(&line.names, &request, &mut solver).await?
         }
     };
-    live.install(&request.key_pem, &chain)
+    live.install(&key.to_pem()?, &chain)
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use acme::KeyKind;
+use crate::keys::Algorithm;
 
 /// The authority that most people mean.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -24,7 +24,7 @@ pub(super) struct Line {
     pub(super) contact: Option<String>,
     pub(super) agree_tos: bool,
     pub(super) force: bool,
-    pub(super) key: KeyKind,
+    pub(super) key: Algorithm,
     pub(super) server: String,
     pub(super) directory: String,
     pub(super) way: Way,
@@ -47,7 +47,7 @@ impl Line {
             contact: None,
             agree_tos: false,
             force: false,
-            key: KeyKind::Ecdsa,
+            key: Algorithm::Ecdsa,
             server: LETS_ENCRYPT.into(),
             directory: DIRECTORY.into(),
             way: Way::Http { port: 80 },
@@ -78,11 +78,9 @@ impl Line {
                 }
                 "--http-port" => port = Some(number(&name, &value()?, 65_535)? as u16),
                 "--key-type" => {
-                    line.key = match value()?.as_str() {
-                        "ecdsa" => KeyKind::Ecdsa,
-                        "rsa" => KeyKind::Rsa,
-                        other => return Err(format!("--key-type {other}: ecdsa or rsa")),
-                    };
+                    let name = value()?;
+                    line.key =
+                        Algorithm::from_name(&name).ok_or(format!("--key-type {name}: ecdsa or rsa"))?;
                 }
                 other => return Err(format!("unknown option {other}")),
             }
@@ -145,7 +143,7 @@ mod tests {
         let wait = Duration::from_secs(5);
         assert_eq!(line.way, Way::Dns { hook: "/hook".into(), credentials: Some("/c".into()), wait });
         let line = parsed("--http-port 8080 --key-type rsa --force").unwrap();
-        assert_eq!((line.way, line.key, line.contact), (Way::Http { port: 8080 }, KeyKind::Rsa, None));
+        assert_eq!((line.way, line.key, line.contact), (Way::Http { port: 8080 }, Algorithm::Rsa, None));
         assert!(!line.agree_tos && line.force && line.names.is_empty());
         let line = parsed("--dns-hook h").unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! Keys, certificates and requests of `postfix tls`.
+//! Private keys, self-signed certificates and requests (PKCS #10), for commands that make them.
 
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
@@ -13,20 +13,22 @@ use openssl::stack::Stack;
 use openssl::x509::extension::{
     BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName, SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder, X509ReqBuilder, X509v3Context};
+use openssl::x509::{
+    X509, X509Builder, X509Extension, X509NameBuilder, X509Req, X509ReqBuilder, X509v3Context,
+};
 
 /// About a hundred years: a self-signed certificate is renewed with its key, not by date.
 const DAYS: u32 = 36_525;
 
 /// The kinds of keys, with the parameters that name their files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub(crate) enum Algorithm {
     Rsa,
     Ecdsa,
 }
 
 impl Algorithm {
-    pub(super) fn from_name(name: &str) -> Option<Algorithm> {
+    pub(crate) fn from_name(name: &str) -> Option<Algorithm> {
         match name {
             "rsa" => Some(Algorithm::Rsa),
             "ecdsa" => Some(Algorithm::Ecdsa),
@@ -34,7 +36,7 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Algorithm::Rsa => "rsa",
             Algorithm::Ecdsa => "ecdsa",
@@ -42,7 +44,7 @@ impl Algorithm {
     }
 
     /// Bits of RSA keys, curves of ECDSA.
-    pub(super) fn default_size(self) -> &'static str {
+    pub(crate) fn default_size(self) -> &'static str {
         match self {
             Algorithm::Rsa => "2048",
             Algorithm::Ecdsa => "secp256r1",
@@ -50,14 +52,14 @@ impl Algorithm {
     }
 
     /// `key-` and `cert-`, before the time.
-    pub(super) fn prefixes(self) -> (&'static str, &'static str) {
+    pub(crate) fn prefixes(self) -> (&'static str, &'static str) {
         match self {
             Algorithm::Rsa => ("key", "cert"),
             Algorithm::Ecdsa => ("eckey", "eccert"),
         }
     }
 
-    pub(super) fn parameters(self) -> (&'static str, &'static str) {
+    pub(crate) fn parameters(self) -> (&'static str, &'static str) {
         match self {
             Algorithm::Rsa => ("smtpd_tls_key_file", "smtpd_tls_cert_file"),
             Algorithm::Ecdsa => ("smtpd_tls_eckey_file", "smtpd_tls_eccert_file"),
@@ -66,10 +68,10 @@ impl Algorithm {
 }
 
 /// A private key.
-pub(super) struct Key(PKey<Private>);
+pub(crate) struct Key(PKey<Private>);
 
 impl Key {
-    pub(super) fn generate(algorithm: Algorithm, size: &str) -> Result<Key, String> {
+    pub(crate) fn generate(algorithm: Algorithm, size: &str) -> Result<Key, String> {
         let failed = |why: &dyn std::fmt::Display| {
             format!("error generating new {} {size} private key: {why}", algorithm.name())
         };
@@ -98,32 +100,32 @@ impl Key {
     }
 
     /// Reads a key that has no password.
-    pub(super) fn read(file: &str) -> Option<Key> {
+    pub(crate) fn read(file: &str) -> Option<Key> {
         let pem = std::fs::read(file).ok()?;
         // Nobody is asked for a password.
         let key = PKey::private_key_from_pem_callback(&pem, |_| Ok(0)).ok()?;
         matches!(key.id(), Id::RSA | Id::EC).then_some(Key(key))
     }
 
-    pub(super) fn algorithm(&self) -> Algorithm {
+    pub(crate) fn algorithm(&self) -> Algorithm {
         match self.0.id() {
             Id::RSA => Algorithm::Rsa,
             _ => Algorithm::Ecdsa,
         }
     }
 
-    pub(super) fn to_pem(&self) -> Result<Vec<u8>, String> {
+    pub(crate) fn to_pem(&self) -> Result<Vec<u8>, String> {
         self.0.private_key_to_pem_pkcs8().map_err(|error| error.to_string())
     }
 
     /// The data of a TLSA record 3 1 1.
-    pub(super) fn digest(&self) -> Result<String, String> {
+    pub(crate) fn digest(&self) -> Result<String, String> {
         let der = self.0.public_key_to_der().map_err(|error| error.to_string())?;
         Ok(sha256(&der).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Is it the key of the first certificate in a file?
-    pub(super) fn fits(&self, certificate: &str) -> Result<bool, String> {
+    pub(crate) fn fits(&self, certificate: &str) -> Result<bool, String> {
         let failed = || "error computing certificate public key digest".to_owned();
         let pem = std::fs::read(certificate).map_err(|_| failed())?;
         let found = X509::from_pem(&pem).and_then(|found| found.public_key()).map_err(|_| failed())?;
@@ -131,7 +133,7 @@ impl Key {
     }
 
     /// A certificate for these names that nobody vouches for, PEM.
-    pub(super) fn self_signed(&self, names: &[String]) -> Result<Vec<u8>, String> {
+    pub(crate) fn self_signed(&self, names: &[String]) -> Result<Vec<u8>, String> {
         let built = || -> Result<Vec<u8>, ErrorStack> {
             let mut subject = X509NameBuilder::new()?;
             subject.append_entry_by_nid(Nid::COMMONNAME, &names[0])?;
@@ -158,9 +160,9 @@ impl Key {
         built().map_err(|error| format!("error generating self-signed SSL certificate: {error}"))
     }
 
-    /// A request for a certificate for these names, PEM.
-    pub(super) fn request(&self, names: &[String]) -> Result<Vec<u8>, String> {
-        let built = || -> Result<Vec<u8>, ErrorStack> {
+    /// A request for a certificate for these names.
+    pub(crate) fn request(&self, names: &[String]) -> Result<X509Req, String> {
+        let built = || -> Result<X509Req, ErrorStack> {
             let mut builder = X509ReqBuilder::new()?;
             builder.set_version(0)?;
             builder.set_pubkey(&self.0)?;
@@ -170,7 +172,7 @@ impl Key {
             }
             builder.add_extensions(&wanted)?;
             builder.sign(&self.0, MessageDigest::sha256())?;
-            builder.build().to_pem()
+            Ok(builder.build())
         };
         built().map_err(|error| error.to_string())
     }

@@ -1,8 +1,6 @@
 //! `postfix tls`: simple TLS settings, keys, self-signed certificates, requests and TLSA records (postfix-tls(1)). The words are those of
 //! Postfix's script.
 
-mod keys;
-
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,9 +11,9 @@ use std::time::SystemTime;
 use config::edit::{Change, MainEdit, replace_file};
 use config::{Configuration, Settings, params};
 
-use self::keys::{Algorithm, Key};
 use super::getopt::Getopt;
 use super::load;
+use crate::keys::{Algorithm, Key};
 
 const CLIENT_SETTINGS: [&str; 7] = [
     "smtp_use_tls",
@@ -325,7 +323,9 @@ impl Site {
         let file = file.filter(|file| Path::new(file).is_file());
         let file = file.ok_or("No usable keyfile specified or configured")?;
         let key = Key::read(&file).ok_or_else(|| format!("no private key found in file: {file}"))?;
-        print!("{}", String::from_utf8_lossy(&key.request(&self.names(&line.operands))?));
+        let request = key.request(&self.names(&line.operands))?;
+        let pem = request.to_pem().map_err(|error| error.to_string())?;
+        print!("{}", String::from_utf8_lossy(&pem));
         Ok(true)
     }
 
