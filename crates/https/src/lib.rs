@@ -16,8 +16,8 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
-use openssl::x509::X509VerifyResult;
 use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::{X509, X509VerifyResult};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -108,14 +108,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Trusts the authorities of the system, or those in a PEM file in their place. Reads them now.
+    /// Trusts the authorities of the system, or those in a PEM file in their place. Reads them now. The error does not name the file.
     pub fn new(authorities: Option<&Path>) -> Result<Client, String> {
         let failed = |error: openssl::error::ErrorStack| error.to_string();
         let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(failed)?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(failed)?;
         if let Some(file) = authorities {
-            builder.set_cert_store(X509StoreBuilder::new().map_err(failed)?.build());
-            builder.set_ca_file(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let pem = std::fs::read(file).map_err(|error| error.to_string())?;
+            let found = X509::stack_from_pem(&pem).unwrap_or_default();
+            if found.is_empty() {
+                return Err("no certificate in PEM format".into());
+            }
+            let mut store = X509StoreBuilder::new().map_err(failed)?;
+            for authority in found {
+                store.add_cert(authority).map_err(failed)?;
+            }
+            builder.set_cert_store(store.build());
         }
         Ok(Client { connector: builder.build() })
     }

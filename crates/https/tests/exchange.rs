@@ -106,3 +106,14 @@ async fn a_server_that_is_away_or_slow() {
     let failure = world.client.ask(&url, &[], Method::Get, LIMITS).await.unwrap_err();
     assert_eq!(failure, Failure::Connection("web.test has no address".into()));
 }
+
+#[test]
+fn authorities_that_can_not_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let error = |file: &std::path::Path| Client::new(Some(file)).err().unwrap();
+    assert!(error(&file).starts_with("No such file or directory"));
+    std::fs::write(&file, "nothing").unwrap();
+    assert_eq!(error(&file), "no certificate in PEM format");
+    assert!(Client::new(None).is_ok());
+}

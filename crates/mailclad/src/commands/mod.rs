@@ -125,7 +125,7 @@ pub fn mailclad(args: &[OsString]) -> ExitCode {
         "" | "--help" | "help" => {
             println!("usage: mailclad COMMAND [ARGUMENT ...]\n");
             for command in COMMANDS {
-                println!("  {:<12} {}", command.name, command.about);
+                println!("  {:<14} {}", command.name, command.about);
             }
             ExitCode::SUCCESS
         }
