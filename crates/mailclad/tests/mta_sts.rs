@@ -45,7 +45,8 @@ fn world(authority: &Authority, port: u16, network: u8) -> (NameServer, WebServe
         let address = format!("127.0.{network}.{number}");
         script += &format!(
             "{name}.test 300 MX 10 mx-{name}.test\nmx-{name}.test 300 A {address}\n\
-             _mta-sts.{name}.test 300 TXT v=STSv1; id=1;\nmta-sts.{name}.test 300 A 127.0.0.1\n"
+             _mta-sts.{name}.test 300 TXT v=STSv1; id=1;\nmta-sts.{name}.test 300 A 127.0.0.1\n\
+             _smtp._tls.{name}.test 300 TXT v=TLSRPTv1; rua=mailto:r@{name}.test\n"
         );
         web.push(format!("mta-sts.{name}.test"));
         let issued = (!certificate.is_empty()).then(|| authority.issue(certificate, KeyKind::EcdsaP256));
@@ -92,7 +93,8 @@ fn deliver_all(extra: &str, port: u16, names: &NameServer, web: &WebServer, auth
 fn what_a_domain_publishes_is_enforced() {
     let (authority, port) = (Authority::new("Test CA"), free_port());
     let (names, web, peers) = world(&authority, port, 2);
-    let mut site = deliver_all("smtp_tls_mta_sts = yes\n", port, &names, &web, &authority);
+    let mut site =
+        deliver_all("smtp_tls_mta_sts = yes\ntlsrpt_reports = yes\n", port, &names, &web, &authority);
     for ((name, _, _, expected), peer) in DOMAINS.iter().zip(&peers) {
         let line = site.wait_for_log(&[&format!("to=<u@{name}.test>, relay=")]);
         assert!(line.contains(expected), "{line}: expected {expected}");
@@ -103,6 +105,24 @@ fn what_a_domain_publishes_is_enforced() {
         "warning: MTA-STS policy of broken.test can not be used: mta-sts.broken.test answers with status 404",
     ]);
     site.wait_for_log(&["warning: mx-wrong.test[", "is not who level secure asks for"]);
+    // Who publishes a policy hears what came of it, enforced or not.
+    for (name, result) in [
+        ("good", "success"),
+        ("wrong", "failure_type=certificate_host_mismatch"),
+        (
+            "outside",
+            "failure_type=validation_failure, failure_reason=MX name 'mx-outside.test' does not match STS MX pattern",
+        ),
+        ("clear", "failure_type=starttls_not_supported"),
+        ("testing", "failure_type=certificate_host_mismatch"),
+        (
+            "away",
+            "failure_type=validation_failure, failure_reason=MX name 'mx-away.test' does not match STS MX pattern",
+        ),
+        ("broken", "failure_type=sts_policy_fetch_error"),
+    ] {
+        site.wait_for_log(&["TLSRPT: status=", &format!("domain={name}.test"), result]);
+    }
     // It is remembered, whatever becomes of the Web server and of the record.
     site.stop();
     drop(web);
