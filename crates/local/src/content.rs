@@ -59,9 +59,9 @@ pub(crate) fn original_to(recipient: &Address) -> String {
     format!("X-Original-To: {}\n", recipient.to_external())
 }
 
-/// `Delivered-To:`, in lower case so that a loop is found whatever the case.
+/// `Delivered-To:`; loops are found whatever the case of it.
 pub(crate) fn delivered_to(recipient: &Address) -> String {
-    format!("Delivered-To: {}\n", recipient.to_external().to_lowercase())
+    format!("Delivered-To: {}\n", recipient.to_external())
 }
 
 /// Which side of a copy failed.
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn lines_put_first() {
         let someone = Address::internal("A b@X.test").unwrap();
-        assert_eq!(delivered_to(&someone), "Delivered-To: \"a b\"@x.test\n");
+        assert_eq!(delivered_to(&someone), "Delivered-To: \"A b\"@X.test\n");
         assert_eq!(original_to(&someone), "X-Original-To: \"A b\"@X.test\n");
         assert_eq!(envelope_from(&Address::null()), "MAILER-DAEMON");
         let line = from_line("a@b", UNIX_EPOCH + Duration::from_secs(1_795_365_467));

@@ -100,17 +100,18 @@ impl AddressList {
         }
     }
 
-    /// The list as the value of a header whose name, colon included, is `name`: filled lines, continued with four
-    /// blanks; the name stands at the beginning.
+    /// The list as the value of a header whose name, colon included, is `name`: filled lines, continued with a
+    /// tab; the name stands at the beginning.
     pub fn to_header(&self, name: &str) -> String {
         let mut out = name.to_owned();
         let mut line = out.len();
         for (index, item) in self.items().iter().enumerate() {
             if index > 0 && line + 1 + item.len() > LINE_LENGTH {
-                out.push_str("\n   ");
-                line = 3;
+                out.push_str("\n\t");
+                line = 0;
+            } else {
+                out.push(' ');
             }
-            out.push(' ');
             out.push_str(item);
             line += 1 + item.len();
         }
@@ -261,7 +262,7 @@ mod tests {
     fn long_lists_are_folded_and_long_texts_cut() {
         let text = ["someone@somewhere.example.test"; 5].join(",");
         let header = AddressList::parse(&text, 1000).to_header("To:");
-        assert!(header.starts_with("To: someone@") && header.matches("\n    some").count() == 2, "{header}");
+        assert!(header.starts_with("To: someone@") && header.matches("\n\tsome").count() == 2, "{header}");
         assert!(header.lines().all(|line| line.len() <= LINE_LENGTH + 1));
         assert_eq!(AddressList::parse(&"a,".repeat(100), 10).addresses().len(), 5);
     }

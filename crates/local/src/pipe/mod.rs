@@ -230,7 +230,7 @@ mod tests {
                 "flags=RDO user=x argv=/bin/cat",
                 "A: b\n",
                 "sent 2.0.0 delivered via filter service (Return-Path: <sender@client.test> X-Original-To: \
-                 Joe@x.test Delivered-To: joe@x.test A: b)",
+                 Joe@x.test Delivered-To: Joe@x.test A: b)",
             ),
             ("user=x argv=/bin/false", "A: b\n", "bounced 5.3.0 Command died with status 1: \"/bin/false\""),
             ("user=x argv=/bin/sh -c {exit 75}", "A: b\n", "deferred 4.3.0 temporary failure"),

@@ -236,7 +236,7 @@ async fn a_message_in_a_mailbox() {
     assert!(from.starts_with("From sender@client.test  "), "{from}");
     assert_eq!(
         rest,
-        "Return-Path: <sender@client.test>\nX-Original-To: Joe+x@example.test\nDelivered-To: joe+x@example.test\n\
+        "Return-Path: <sender@client.test>\nX-Original-To: Joe+x@example.test\nDelivered-To: Joe+x@example.test\n\
          Subject: x\n\n>From here on\n\n"
     );
 }

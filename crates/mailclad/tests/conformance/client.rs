@@ -338,7 +338,7 @@ impl Connection {
     }
 }
 
-/// `\r`, `\n` and `\xNN`.
+/// `\r`, `\n`, `\t` and `\xNN`.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -347,6 +347,7 @@ fn unescape(text: &str) -> Vec<u8> {
         let (byte, used) = match after.as_bytes().first() {
             Some(b'r') => (b'\r', 1),
             Some(b'n') => (b'\n', 1),
+            Some(b't') => (b'\t', 1),
             Some(b'x') => (u8::from_str_radix(&after[1..3], 16).unwrap(), 3),
             other => panic!("unknown escape {other:?} in {text}"),
         };

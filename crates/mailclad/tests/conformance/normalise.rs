@@ -44,6 +44,9 @@ fn replace_behind(line: &str, before: &str, name: &str) -> String {
 
 /// `4D1A23C0: client=...` in the log.
 fn queue_id(line: &str) -> String {
+    if let Some(text) = line.strip_prefix("warning: ") {
+        return format!("warning: {}", queue_id(text));
+    }
     let Some((head, tail)) = line.split_once(": ") else { return line.to_owned() };
     let (kind, id) = head.rsplit_once(' ').map_or(("", head), |(kind, id)| (kind, id));
     let is_id =

@@ -248,7 +248,7 @@ impl Checking {
                 Verdict::Prepend(argument.to_owned())
             }
             _ => {
-                maillog::warning!(log, "{id}: unknown command in {parameter} map: {action}");
+                maillog::warning!(log, "unknown command in {parameter} map: {action}");
                 Verdict::Keep
             }
         }

@@ -71,7 +71,12 @@ impl EnvelopeRules {
         });
         let given = match redirect {
             // access(5): one recipient takes the place of all.
-            Some(address) => &[Recipient { notify: never(), ..Recipient::new(address.clone()) }][..],
+            Some(address) => {
+                // Whom it was for stays known, as far as one name can say.
+                let original = envelope.recipients.last().map(|last| last.original.clone());
+                let original = original.unwrap_or_else(|| address.clone());
+                &[Recipient { notify: never(), original, ..Recipient::new(address.clone()) }][..]
+            }
             None => &envelope.recipients,
         };
         for recipient in given {

@@ -69,7 +69,8 @@ pub(crate) struct HeaderPass {
     structure: Option<Structure>,
     hops: usize,
     seen: Seen,
-    message_id: Option<String>,
+    /// Of the message, and of its sending again.
+    message_ids: [Option<String>; 2],
     /// REQUIRETLS was asked for, with MAIL FROM or in the header.
     require_tls: bool,
     tls_optional: bool,
@@ -114,15 +115,15 @@ impl HeaderPass {
             in_header: true,
             hops: 0,
             seen: Seen::default(),
-            message_id: None,
+            message_ids: [None, None],
             require_tls: false,
             tls_optional: false,
         }
     }
 
-    /// The Message-Id: field's value, once the header is complete; empty when there is none.
-    pub(crate) fn message_id(&self) -> &str {
-        self.message_id.as_deref().unwrap_or_default()
+    /// The values of Message-Id: and Resent-Message-Id:, once the header is complete.
+    pub(crate) fn message_ids(&self) -> [Option<&str>; 2] {
+        self.message_ids.each_ref().map(Option::as_deref)
     }
 
     /// The client asked for REQUIRETLS, and the first lines say so for filters: the header's own word of it is one too many.
@@ -382,8 +383,8 @@ impl HeaderPass {
             "received" if !resent => self.hops += 1,
             "message-id" => {
                 self.seen.message_id[at] = true;
-                if !resent && self.message_id.is_none() {
-                    self.message_id = Some(String::from_utf8_lossy(value).into_owned());
+                if self.message_ids[at].is_none() {
+                    self.message_ids[at] = Some(String::from_utf8_lossy(value).into_owned());
                 }
             }
             "date" => self.seen.date[at] = true,
@@ -424,9 +425,7 @@ impl HeaderPass {
                 let time = date::compact_utc(missing.arrival);
                 let id = format!("<{time}.{}@{}>", missing.id, self.rules.hostname);
                 add(format!("Message-Id: {id}\n"));
-                if !self.seen.resent {
-                    self.message_id = Some(id);
-                }
+                self.message_ids[at] = Some(id);
             }
             if !self.seen.date[at] {
                 add(format!("Date: {}\n", date::rfc5322(missing.arrival)));

@@ -96,10 +96,10 @@ async fn missing_fields_are_added_to_our_own_mail() {
          From: \"A. User\" <user@example.test>\n\nbody\n"
     );
     assert_eq!(found, expected);
-    assert_eq!(pass.message_id(), "<20261122163747.ABCDEF12@mx.example.test>");
+    assert_eq!(pass.message_ids(), [Some("<20261122163747.ABCDEF12@mx.example.test>"), None]);
     let complete = "Message-ID: <a@b>\nDate: x\nFrom: c@d.test\nTo: e@f.test\n\n";
     let (found, pass) = passed(rules(""), Context::Local, complete.as_bytes(), 100).await;
-    assert_eq!((found.as_str(), pass.message_id()), (complete, "<a@b>"));
+    assert_eq!((found.as_str(), pass.message_ids()), (complete, [Some("<a@b>"), None]));
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl Trouble {
             Trouble::NoSpace => (452, Detail(3, 1), "Error: insufficient system storage"),
             Trouble::QueueFile => (451, Detail(3, 0), "Error: queue file write error"),
             Trouble::Table => (451, Detail(3, 0), "Error: queue file write error"),
-            Trouble::Expansion => (451, Detail(6, 0), "Error: alias expansion error"),
+            Trouble::Expansion => (451, Detail(6, 0), "Alias expansion error"),
             Trouble::TooManyHops => (554, Detail(4, 0), "Error: too many hops"),
             Trouble::TooBig => (552, Detail(3, 4), "Error: message file too big"),
             Trouble::Milter(reply) => return reply.clone(),
@@ -136,7 +136,7 @@ impl Trouble {
 
 impl Cleanup {
     fn table_failed(&self, id: &QueueId, why: &str) -> Trouble {
-        maillog::warning!(self.log, "{id}: {why} -- deferring delivery");
+        maillog::warning!(self.log, "{id}: {why} -- message not accepted, try again later");
         Trouble::Table
     }
 
@@ -288,7 +288,11 @@ impl Intake {
     }
 
     fn log_message_id(&self) {
-        maillog::info!(self.cleanup.log, "{}: message-id={}", self.id, self.header.message_id());
+        let [id, resent] = self.header.message_ids();
+        if let Some(resent) = resent {
+            maillog::info!(self.cleanup.log, "{}: resent-message-id={resent}", self.id);
+        }
+        maillog::info!(self.cleanup.log, "{}: message-id={}", self.id, id.unwrap_or("<>"));
     }
 
     /// Ends the content and keeps the message: `Ok` means that it is durable.
@@ -335,7 +339,7 @@ impl Intake {
             Ok(envelope) => envelope,
             Err(EnvelopeError::Table(why)) => return Err(cleanup.table_failed(&self.id, &why)),
             Err(EnvelopeError::Expansion(why)) => {
-                maillog::warning!(cleanup.log, "{}: {why}; message not accepted, try again later", self.id);
+                maillog::warning!(cleanup.log, "{}: {why} -- message not accepted, try again later", self.id);
                 return Err(Trouble::Expansion);
             }
         };
