@@ -125,10 +125,21 @@ fn open(path: &str) -> io::Result<File> {
     const NO_WAIT: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let mut options = OpenOptions::new();
     options.append(true);
-    let existing = match options.clone().custom_flags(NO_FOLLOW | NO_WAIT).open(path) {
+    // Between looking and making, another delivery may have made it.
+    for _ in 0..3 {
+        match open_or_make(path, &options, NO_FOLLOW, NO_WAIT) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other,
+        }
+    }
+    open_or_make(path, &options, NO_FOLLOW, NO_WAIT)
+}
+
+fn open_or_make(path: &str, options: &OpenOptions, no_follow: i32, no_wait: i32) -> io::Result<File> {
+    let existing = match options.clone().custom_flags(no_follow | no_wait).open(path) {
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             match is_link_of_root(Path::new(path)) {
-                true => options.clone().custom_flags(NO_WAIT).open(path),
+                true => options.clone().custom_flags(no_wait).open(path),
                 false => return Err(io::Error::other("file is a symbolic link")),
             }
         }
@@ -136,7 +147,7 @@ fn open(path: &str) -> io::Result<File> {
     };
     match existing {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            options.create_new(true).mode(0o600).custom_flags(NO_FOLLOW).open(path)
+            options.clone().create_new(true).mode(0o600).custom_flags(no_follow).open(path)
         }
         other => other,
     }

@@ -19,7 +19,7 @@ use mail::delivery_line::{Delays, delivery_line};
 use mail::{IdGenerator, Outcome, Purpose, Status};
 use maillog::Log;
 use route::Routing;
-use tables::Tables;
+use tables::{StatusFilter, Tables};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -43,7 +43,8 @@ pub struct Prepared {
 /// A service of master.cf that delivers.
 struct DeliveryService {
     log: Log,
-    agent: Result<Agent, String>,
+    /// With the service's delivery status filter.
+    agent: Result<(Agent, StatusFilter), String>,
     /// delay_logging_resolution_limit
     delay_decimals: usize,
 }
@@ -120,12 +121,20 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn agent(&self) -> Result<Agent, String> {
+    fn agent(&self) -> Result<(Agent, StatusFilter), String> {
         let warnings = self.log.clone();
         let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
         let (settings, log, deliverer) = (self.settings, self.log.clone(), self.deliverer.clone());
         let name = &self.service.name;
-        Ok(match self.service.program.as_str() {
+        let filter = match self.service.program.as_str() {
+            "virtual" => {
+                ("virtual_delivery_status_filter", settings.get(params::virtual_delivery_status_filter))
+            }
+            "pipe" => ("pipe_delivery_status_filter", settings.get(params::pipe_delivery_status_filter)),
+            _ => ("local_delivery_status_filter", settings.get(params::local_delivery_status_filter)),
+        };
+        let filter = StatusFilter::open(&tables, filter.0, filter.1);
+        let agent = match self.service.program.as_str() {
             "virtual" => {
                 Agent::Virtual(Box::new(VirtualAgent::new(settings, &tables, deliverer, log, name)?))
             }
@@ -139,7 +148,8 @@ impl Opening<'_> {
                 log,
                 transport: name.clone(),
             })),
-        })
+        };
+        Ok((agent, filter))
     }
 }
 
@@ -216,7 +226,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
 impl DeliveryService {
     /// One attempt: its outcomes in the order of the recipients, and its log lines.
     async fn attempt(&self, mut delivery: Delivery, file: Option<File>) -> Reply {
-        let agent = match &self.agent {
+        let (agent, filter) = match &self.agent {
             Ok(agent) => agent,
             Err(why) => return Reply::Failed(why.clone()),
         };
@@ -250,13 +260,16 @@ impl DeliveryService {
         for (report, asked) in reports.into_iter().zip(&recipients) {
             let alone = report.lines.len() == 1;
             for (recipient, outcome) in report.lines {
+                let outcome = filter.apply(outcome, |why| maillog::warning!(log, "{why}")).await;
                 let outcome = outcome.for_purpose(purpose);
                 maillog::info!(log, "{}", delivery_line(&id, &recipient, &outcome, &delays, 0));
                 if purpose != Purpose::Delivery && !(alone && recipient == *asked) {
                     places.push((outcomes.len(), recipient, outcome));
                 }
             }
-            outcomes.push(report.outcome.for_purpose(purpose));
+            // Each line was told of; the word on all of them is one of those.
+            let outcome = filter.apply(report.outcome, |_| {}).await;
+            outcomes.push(outcome.for_purpose(purpose));
         }
         Reply::Attempted { outcomes, site_failure: None, places }
     }

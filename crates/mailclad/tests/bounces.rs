@@ -105,3 +105,15 @@ fn the_end_of_a_delay_is_told_to_whom_the_delay_was_told() {
     let notice = site.wait_for_mail("user", "Subject: Successful Mail Delivery Report");
     assert!(notice.contains("\nFinal-Recipient: rfc822; late@slow.test\n"), "{notice}");
 }
+
+#[test]
+fn a_table_says_what_failures_are_called() {
+    let site = site("pipe_delivery_status_filter = regexp:{ {/^5[.]1[.]1 (.*)/ 4.1.1 not yet: $$1} }").start();
+    let mut client = Client::connect(site.port);
+    client.must("EHLO client.test", "250");
+    client.send("user@site.test", &["gone@bad.test"], "Subject: x\n\nbody\n");
+    site.wait_for_log(&["to=<gone@bad.test>", "dsn=4.1.1, status=deferred (not yet: "]);
+    let output = site.run(&["postqueue", "-p"], "");
+    let list = String::from_utf8_lossy(&output.stdout);
+    assert!(list.contains("(not yet: "), "{list}");
+}

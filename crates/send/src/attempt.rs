@@ -305,7 +305,7 @@ impl Attempt<'_> {
                 row.delays.setup = setup;
             }
             let outcome = row.outcome.unwrap_or_else(unused);
-            let outcome = service.status_filter.apply(outcome, log).await;
+            let outcome = service.status_filter.apply(outcome, |why| maillog::warning!(log, "{why}")).await;
             let shown = outcome.clone().for_purpose(purpose);
             let line = delivery_line(&delivery.message.id, recipient, &shown, &row.delays, row.uses);
             maillog::info!(log, "{line}");

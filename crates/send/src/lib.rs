@@ -6,7 +6,7 @@
 //! - `attempt.rs`: one delivery over as many of them as it takes. `visit.rs`: one server. `connections.rs`: those kept for the next delivery.
 //! - `session.rs`: one connection. `wire.rs`: its bytes. `greeted.rs`: TLS and AUTH on it. `content.rs`: the message itself.
 //! - `changes.rs`: addresses, fields and lines that are changed on the way out.
-//! - `connect.rs`: sockets. `status_filter.rs`: what outcomes are called.
+//! - `connect.rs`: sockets.
 //! - `xforward.rs`: what a filter is told of the client.
 //! - `pix.rs`: firewalls that break SMTP.
 //! - `wish.rs`: what is asked of TLS for a destination; `mta_sts/`: what it publishes itself; `require_tls.rs`: what REQUIRETLS means there.
@@ -34,7 +34,6 @@ mod sasl;
 mod servers;
 mod service;
 mod session;
-mod status_filter;
 mod tls_log;
 pub mod tlsrpt;
 mod visit;

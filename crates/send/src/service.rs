@@ -11,7 +11,7 @@ use link::message::Caching;
 use maillog::Log;
 use smtp::client::{Options, Protocol, Stage};
 use smtp::server::EhloKeywords;
-use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
+use tables::{Flags, Maps, MatchList, MatchStyle, StatusFilter, Tables};
 use tls::client::Client;
 use tls::files::Files;
 use tls::level::ClientLevel;
@@ -25,7 +25,6 @@ use crate::pix::Pix;
 use crate::require_tls::RequireTlsPolicy;
 use crate::sasl::Sasl;
 use crate::servers::Choice;
-use crate::status_filter::StatusFilter;
 use crate::tls_log::TlsLog;
 use crate::tlsrpt::Results;
 

@@ -25,7 +25,7 @@ params! { bounce, "Bounces";
     confirm_delay_cleared: Bool = "no", Works;
 
     /// A table that replaces the status code and text of deliveries.
-    default_delivery_status_filter: Text(form: Table) = "", Planned("delivery status filters are not built yet");
+    default_delivery_status_filter: Text(form: Table) = "", Works;
 
     /// The two letters that VERP puts into sender addresses.
     default_verp_delimiters: Text(min: 2, max: 2) = "+=", Works;

@@ -22,25 +22,25 @@ params! { commands, "Commands";
     fast_flush_refresh_time: Time(unit: 'h', min: 1) = "12h", Accepted("the queue itself is asked which mail is for a domain; there are no lists to keep up to date");
 
     /// Whether postmulti(1) starts this instance.
-    multi_instance_enable: Bool = "no", Planned("more than one instance is not managed yet");
+    multi_instance_enable: Bool = "no", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// The group of instances that this one belongs to.
-    multi_instance_group: Text = "", Planned("more than one instance is not managed yet");
+    multi_instance_group: Text = "", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// The name of this instance.
-    multi_instance_name: Text = "", Planned("more than one instance is not managed yet");
+    multi_instance_name: Text = "", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// The command that postfix(1) leaves its work to when there are more instances.
-    multi_instance_wrapper: Text = "", Planned("more than one instance is not managed yet");
+    multi_instance_wrapper: Text = "", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Commands of postmulti(1) for each enabled instance.
-    postmulti_control_commands: Text = "reload flush", Planned("more than one instance is not managed yet");
+    postmulti_control_commands: Text = "reload flush", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Commands of postmulti(1) that start instances.
-    postmulti_start_commands: Text = "start", Planned("more than one instance is not managed yet");
+    postmulti_start_commands: Text = "start", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Commands of postmulti(1) that stop instances.
-    postmulti_stop_commands: Text = "stop abort drain quick-stop", Planned("more than one instance is not managed yet");
+    postmulti_stop_commands: Text = "stop abort drain quick-stop", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Whether sendmail(1) takes CRLF for a line end.
     sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Planned("it is not built yet");

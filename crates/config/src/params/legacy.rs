@@ -13,22 +13,22 @@ params! { legacy, "Old names";
     lmtp_per_record_deadline: Text = "", Works;
 
     /// Old name of `postscreen_denylist_action`.
-    postscreen_blacklist_action: Text(form: OneOf(&["ignore", "enforce", "drop", "continue"])) = "", Planned("the tests of postscreen(8) are not built yet");
+    postscreen_blacklist_action: Text(form: OneOf(&["ignore", "enforce", "drop", "continue"])) = "", Works;
 
     /// Old name of `postscreen_dnsbl_max_ttl`.
-    postscreen_dnsbl_ttl: Text = "", Planned("the tests of postscreen(8) are not built yet");
+    postscreen_dnsbl_ttl: Text = "", Works;
 
     /// Old name of `postscreen_dnsbl_allowlist_threshold`.
-    postscreen_dnsbl_whitelist_threshold: Text = "", Planned("the tests of postscreen(8) are not built yet");
+    postscreen_dnsbl_whitelist_threshold: Text = "", Works;
 
     /// Old name of `postscreen_allowlist_interfaces`.
-    postscreen_whitelist_interfaces: Text(form: List) = "", Planned("the tests of postscreen(8) are not built yet");
+    postscreen_whitelist_interfaces: Text(form: List) = "", Works;
 
     /// Old name of `smtp_per_request_deadline`.
     smtp_per_record_deadline: Text = "", Works;
 
     /// Old name of `smtpd_client_event_limit_exceptions`.
-    smtpd_client_connection_limit_exceptions: Text(form: Patterns) = "", Planned("client rates are not counted yet");
+    smtpd_client_connection_limit_exceptions: Text(form: Patterns) = "", Works;
 
     /// Old name of `smtpd_per_request_deadline`.
     smtpd_per_record_deadline: Text = "", Planned("this part of the SMTP server is not built yet");

@@ -58,7 +58,7 @@ params! { local, "Local delivery";
     local_command_shell: Text = "", Works;
 
     /// As `default_delivery_status_filter`, for local(8).
-    local_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
+    local_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Works;
 
     /// Tables of all local recipients; smtpd(8) rejects others. Empty to accept all.
     local_recipient_maps: Text(form: Tables) = "proxy:unix:passwd.byname $alias_maps", Works;
@@ -94,7 +94,7 @@ params! { local, "Local delivery";
     recipient_delimiter: Text = "", Works;
 
     /// Whether local(8) waits until a recipient's home directory exists.
-    require_home_directory: Bool = "no", Planned("this part of local delivery is not built yet");
+    require_home_directory: Bool = "no", Works;
 
     /// Whether an alias within a list with owner gets its own owner as sender.
     reset_owner_alias: Bool = "no", Works;

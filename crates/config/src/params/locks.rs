@@ -16,7 +16,7 @@ params! { locks, "Locks";
     stale_lock_time: Time(min: 1) = "500s", Works;
 
     /// Old name for `mailbox_delivery_lock` without kernel locks.
-    sun_mailtool_compatibility: Bool = "no", Planned("this part of local delivery is not built yet");
+    sun_mailtool_compatibility: Bool = "no", Accepted("mailboxes are locked by mailbox_delivery_lock; no mailtool of SunOS looks at them");
 
     /// How a virtual mailbox is locked.
     virtual_mailbox_lock: Text(min: 1, form: SetOf(&["fcntl", "flock", "dotlock"])) = "fcntl, dotlock", Works;

@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { paths, "Files and directories";
     /// Other configuration directories that commands may name with `-c` or MAIL_CONFIG.
-    alternate_config_directories: Text(form: List) = "", Planned("it is not built yet");
+    alternate_config_directories: Text(form: List) = "", Accepted("commands work with the rights of their user, whatever directory -c names; none is set-group-id");
 
     /// Where the administrative commands are.
     command_directory: Text(min: 1, form: Directory) = "/usr/sbin", Accepted("commands find each other: all of them are one program");
@@ -28,10 +28,10 @@ params! { paths, "Files and directories";
     manpage_directory: Text(min: 1, form: Directory) = "/usr/local/man", Accepted("only installation and manual pages use it");
 
     /// Where files that several instances share are.
-    meta_directory: Text(min: 1, form: Directory) = "/etc/postfix", Planned("it is not built yet");
+    meta_directory: Text(min: 1, form: Directory) = "/etc/postfix", Accepted("there are no files for packagers to be found there");
 
     /// Configuration directories of the other instances.
-    multi_instance_directories: Text(form: List) = "", Planned("more than one instance is not managed yet");
+    multi_instance_directories: Text(form: List) = "", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Where the newaliases(1) command is.
     newaliases_path: Text(min: 1) = "/usr/bin/newaliases", Accepted("only installation and manual pages use it");

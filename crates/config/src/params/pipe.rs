@@ -4,5 +4,5 @@ use crate::param::params;
 
 params! { pipe, "Pipe";
     /// As `default_delivery_status_filter`, for pipe(8).
-    pipe_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
+    pipe_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Works;
 }

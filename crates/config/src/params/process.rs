@@ -82,7 +82,7 @@ params! { process, "Processes and services";
     service_name: Text = ServiceName, Works;
 
     /// How long master(8) waits before it starts a service again that failed.
-    service_throttle_time: Time(min: 1) = "60s", Planned("it is not built yet");
+    service_throttle_time: Time(min: 1) = "60s", Works;
 
     /// The service that lists the queue.
     showq_service_name: Text(min: 1, form: Service) = "showq", Accepted("services find each other without names in the file system");

@@ -7,7 +7,7 @@ params! { sasl, "SASL";
     broken_sasl_auth_clients: Bool = "no", Works;
 
     /// Where the Cyrus SASL library looks for its application configuration.
-    cyrus_sasl_config_path: Text = "", Planned("SASL is not built yet");
+    cyrus_sasl_config_path: Text = "", Accepted("the Cyrus library is not used: smtpd_sasl_type = dovecot, or the logins of our own");
 
     /// As `smtp_sasl_auth_cache_name`, for the LMTP client.
     lmtp_sasl_auth_cache_name: Text(form: Table) = "", Works;

@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { virtual_delivery, "Virtual delivery";
     /// As `default_delivery_status_filter`, for virtual(8).
-    virtual_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Planned("delivery status filters are not built yet");
+    virtual_delivery_status_filter: Text(form: Table) = "$default_delivery_status_filter", Works;
 
     /// Tables with the group of each virtual mailbox.
     virtual_gid_maps: Text(form: Tables) = "", Works;

@@ -41,6 +41,14 @@ impl Expansion<'_> {
             None => names,
         };
         if let Some(user) = &user
+            && self.agent.settings.require_home_directory
+            && let Err(error) = std::fs::metadata(&user.home)
+        {
+            let why = crate::failure::reason(&error);
+            let text = format!("cannot access home directory {}: {why}", user.home);
+            return Err(Failure::new(Status::new(4, 3, 0), text));
+        }
+        if let Some(user) = &user
             && self.follow_forward(named, &names, user).await?
         {
             return Ok(());

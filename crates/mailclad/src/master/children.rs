@@ -26,7 +26,6 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A role that dies younger than this is restarted with a pause, which doubles up to the longest.
 const YOUNG: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 struct Running {
     /// Which start of the role this is; a report about an earlier one is stale.
@@ -44,6 +43,7 @@ pub(super) struct Children {
     log: Log,
     running: HashMap<Role, Running>,
     pauses: HashMap<Role, Duration>,
+    longest_pause: Duration,
     next_generation: u64,
     deaths: UnboundedReceiver<(Role, u64, String)>,
     report: UnboundedSender<(Role, u64, String)>,
@@ -52,11 +52,18 @@ pub(super) struct Children {
 }
 
 impl Children {
-    pub(super) fn new(config_directory: PathBuf, environment: Vec<(String, String)>, log: Log) -> Children {
+    /// `longest_pause` is service_throttle_time.
+    pub(super) fn new(
+        config_directory: PathBuf,
+        environment: Vec<(String, String)>,
+        longest_pause: Duration,
+        log: Log,
+    ) -> Children {
         let (report, deaths) = unbounded_channel();
         Children {
             config_directory,
             environment,
+            longest_pause,
             log,
             running: HashMap::new(),
             pauses: HashMap::new(),
@@ -101,9 +108,11 @@ impl Children {
         let age = self.running.remove(&role).map_or(Duration::ZERO, |running| running.started.elapsed());
         let pause = match age >= YOUNG {
             true => Duration::ZERO,
-            false => {
-                self.pauses.get(&role).map_or(Duration::from_millis(100), |last| *last * 2).min(LONGEST_PAUSE)
-            }
+            false => self
+                .pauses
+                .get(&role)
+                .map_or(Duration::from_millis(100), |last| *last * 2)
+                .min(self.longest_pause),
         };
         self.pauses.insert(role, pause);
         if pause > Duration::from_millis(500) {

@@ -78,8 +78,13 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     let mut listeners = Listeners::default();
     listeners.bind(&configuration, log)?;
     let mut signals = Signals::install().map_err(|error| error.to_string())?;
-    let mut children =
-        Children::new(configuration.directory().to_owned(), environment(&configuration)?, log.clone());
+    let settings = configuration.settings("master").map_err(|errors| errors.to_string())?;
+    let mut children = Children::new(
+        configuration.directory().to_owned(),
+        environment(&configuration)?,
+        settings.get(params::service_throttle_time),
+        log.clone(),
+    );
     children.start_all(&listeners).await?;
     maillog::info!(
         log,

@@ -1,21 +1,24 @@
 //! default_delivery_status_filter and its relatives (postconf(5)): a table that sees `4.2.1 text`, and says otherwise.
 
 use mail::{Outcome, OutcomeKind, Status};
-use maillog::Log;
-use tables::{Flags, Key, Lookup, Maps, Tables};
 
-/// The table of a service.
-pub(crate) struct StatusFilter {
+use crate::lookup::Lookup;
+use crate::map::{Flags, Tables};
+use crate::maps::{Key, Maps};
+
+/// The table of a delivery service.
+pub struct StatusFilter {
     maps: Maps,
 }
 
 impl StatusFilter {
-    pub(crate) fn open(tables: &Tables, parameter: &str, value: &str) -> StatusFilter {
+    /// Opens `value`, the text of `parameter`.
+    pub fn open(tables: &Tables, parameter: &str, value: &str) -> StatusFilter {
         StatusFilter { maps: Maps::open(tables, parameter, value, Flags::default()) }
     }
 
-    /// The outcome as the table has it. What makes no sense, or can not be asked, changes nothing.
-    pub(crate) async fn apply(&self, outcome: Outcome, log: &Log) -> Outcome {
+    /// The outcome as the table has it. What makes no sense, or can not be asked, changes nothing, and `warn` hears why.
+    pub async fn apply(&self, outcome: Outcome, warn: impl Fn(&str)) -> Outcome {
         if self.maps.is_empty() {
             return outcome;
         }
@@ -23,11 +26,11 @@ impl StatusFilter {
         match self.maps.find(&key, Key::Full).await {
             Lookup::Absent => outcome,
             Lookup::Found(text) => changed(&outcome, &text).unwrap_or_else(|why| {
-                maillog::warning!(log, "{}: {why}", self.maps.parameter());
+                warn(&format!("{}: {why}", self.maps.parameter()));
                 outcome
             }),
             Lookup::Failed(why) => {
-                maillog::warning!(log, "{why}");
+                warn(&why);
                 outcome
             }
         }
