@@ -123,6 +123,24 @@ impl Resolver {
         Ok(self.find(name, Type::Srv, dnssec).await?.select(select))
     }
 
+    /// Does a server that validates answer this question, written as `type:name` (postconf(5), dnssec_probe)? The error says why that
+    /// is not known.
+    pub async fn validates(&self, question: &str) -> Result<bool, String> {
+        let (kind, name) = question.split_once(':').ok_or("write it as type:name")?;
+        let kind = match kind.to_ascii_lowercase().as_str() {
+            "a" => Type::A,
+            "aaaa" => Type::Aaaa,
+            "mx" => Type::Mx,
+            "ns" => Type::Ns,
+            "txt" => Type::Txt,
+            other => return Err(format!("no questions of type \"{other}\": use a, aaaa, mx, ns or txt")),
+        };
+        let name = Name::<Vec<u8>>::vec_from_str(name).map_err(|error| format!("{name}: {error}"))?;
+        let (servers, _) = self.servers.servers();
+        let reply = servers.ask(&name, kind, true).await.map_err(|failure| failure.to_string())?;
+        Ok(reply.header().ad())
+    }
+
     /// The name servers of a domain.
     pub async fn ns(&self, domain: &str) -> Result<Answer<String>, Failure> {
         let select = |data: &Data| if let Data::Ns(host) = data { Some(host.clone()) } else { None };

@@ -22,6 +22,9 @@ pub struct Outcome {
     pub remote: Option<RemoteReply>,
     /// The `tls=` field of the delivery line; empty for agents that do not speak TLS.
     pub tls: String,
+    /// The server knows DSN and has the recipient's wish: a success is its to tell (RFC 3461 section 5.2.2).
+    #[serde(default)]
+    pub dsn_passed_on: bool,
 }
 
 /// What a remote server said.
@@ -76,7 +79,15 @@ impl Outcome {
     }
 
     fn new(kind: OutcomeKind, status: Status, relay: impl Into<String>, text: impl Into<String>) -> Self {
-        Outcome { kind, status, text: text.into(), relay: relay.into(), remote: None, tls: String::new() }
+        Outcome {
+            kind,
+            status,
+            text: text.into(),
+            relay: relay.into(),
+            remote: None,
+            tls: String::new(),
+            dsn_passed_on: false,
+        }
     }
 }
 

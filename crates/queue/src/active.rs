@@ -124,7 +124,9 @@ impl Active {
             self.trace.push(Told { recipient, kind: outcome.kind, progress: progress.clone() });
         }
         let state = match outcome.kind {
-            OutcomeKind::Sent if notify.success || confirms => RecipientState::Delivered(progress),
+            OutcomeKind::Sent if (notify.success && !outcome.dsn_passed_on) || confirms => {
+                RecipientState::Delivered(progress)
+            }
             OutcomeKind::Sent | OutcomeKind::Deliverable | OutcomeKind::Undeliverable => RecipientState::Done,
             OutcomeKind::Deferred => RecipientState::Deferred(progress),
             OutcomeKind::Bounced => RecipientState::Failed(progress),

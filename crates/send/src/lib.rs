@@ -22,6 +22,7 @@ mod changes;
 mod connect;
 mod connections;
 mod content;
+mod dnssec_probe;
 pub mod finger;
 mod greeted;
 mod mta_sts;

@@ -9,6 +9,8 @@ use mail::{Outcome, Status};
 
 use smtp::client::Peer;
 
+mod srv;
+
 use crate::next_hop::NextHop;
 use crate::service::{DnsSupport, Service};
 
@@ -62,7 +64,7 @@ impl From<Outcome> for NoServer {
 }
 
 /// How the order of servers is chosen (postconf(5)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// smtp_mx_address_limit
     pub(crate) address_limit: usize,
@@ -78,15 +80,29 @@ pub(crate) struct Choice {
     pub(crate) waits_for_mx_address: bool,
     /// smtp_cname_overrides_servername
     pub(crate) names_alias_target: bool,
+    /// use_srv_lookup
+    pub(crate) srv_services: Vec<String>,
+    /// ignore_srv_lookup_error
+    pub(crate) ignores_srv_failure: bool,
+    /// allow_srv_lookup_fallback
+    pub(crate) srv_fallback: bool,
 }
 
 /// Finds the servers.
 pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found, NoServer> {
-    let NextHop::Host { name, port, .. } = next_hop else {
+    let NextHop::Host { name, port, literal } = next_hop else {
         return Err(Outcome::deferred(Status::new(4, 3, 5), "none", "a socket has no servers").into());
     };
-    let port = port_number(port.as_deref().unwrap_or(&service.default_port)).ok_or_else(|| {
-        let text = format!("unknown service: {}", port.as_deref().unwrap_or(&service.default_port));
+    let wanted = port.as_deref().unwrap_or(&service.default_port);
+    if !literal
+        && dns::address_literal(name).is_none()
+        && service.choice.srv_services.iter().any(|one| one.eq_ignore_ascii_case(wanted))
+        && let Some(found) = srv::find(service, name, wanted).await?
+    {
+        return Ok(found);
+    }
+    let port = port_number(wanted).ok_or_else(|| {
+        let text = format!("unknown service: {wanted}");
         Outcome::deferred(Status::new(4, 3, 5), "none", text)
     })?;
     match uses_mx(service, next_hop) {
@@ -114,6 +130,7 @@ async fn of_domain(service: &Service, domain: &str, port: u16) -> Result<Found, 
         }
         Err(failure) => return Err(lookup_failed(service, domain, "MX", &failure).into()),
     };
+    note_security(service, answer.secure).await;
     if answer.records.iter().any(Mx::is_null) {
         let text = format!("Domain {domain} does not accept mail (nullMX)");
         return Err(Outcome::bounced(Status::new(5, 1, 0), "none", text).into());
@@ -176,8 +193,16 @@ async fn of_host(
 ) -> Result<Vec<Server>, Outcome> {
     let answer =
         addresses(service, host).await.map_err(|failure| lookup_failed(service, host, "A", &failure))?;
+    note_security(service, answer.secure).await;
     let servers = servers_of(service, host, &answer, port, &found_by).map(|server| (0, server)).collect();
     Ok(in_order(servers, &service.choice))
+}
+
+/// Where answers shall be vouched for and none is, the log says so once.
+async fn note_security(service: &Service, secure: bool) {
+    if service.dns_support == DnsSupport::Dnssec {
+        service.dnssec_probe.saw(secure, &service.resolver, &service.log).await;
+    }
 }
 
 async fn addresses(service: &Service, host: &str) -> Result<Answer<IpAddr>, Failure> {
@@ -297,6 +322,9 @@ mod tests {
     use super::*;
 
     const CHOICE: Choice = Choice {
+        srv_services: Vec::new(),
+        ignores_srv_failure: false,
+        srv_fallback: false,
         address_limit: 4,
         randomizes: false,
         balances: true,

@@ -19,6 +19,7 @@ use tls::level::ClientLevel;
 use crate::changes::Changes;
 use crate::connect::Bind;
 use crate::connections::{Connections, Limits};
+use crate::dnssec_probe::DnssecProbe;
 use crate::mta_sts::MtaSts;
 use crate::next_hop::NextHop;
 use crate::pix::Pix;
@@ -48,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) hostname: String,
     pub(crate) own_addresses: Vec<IpAddr>,
     pub(crate) default_port: String,
+    pub(crate) dnssec_probe: DnssecProbe,
     /// How servers are put in order.
     pub(crate) choice: Choice,
     /// smtp_discard_ehlo_keyword_address_maps
@@ -61,6 +63,8 @@ pub(crate) struct Service {
     pub(crate) reply_filter: Maps,
     /// smtp_per_request_deadline: limits are for a whole request, and grow with smtp_min_data_rate bytes a second.
     pub(crate) deadlines: Option<u32>,
+    /// lmtp_assume_final: a server that does not know DSN delivers, and does not relay.
+    pub(crate) assumes_final: bool,
     /// tls_fast_shutdown_enable
     pub(crate) fast_shutdown: bool,
     /// smtp_mx_session_limit
@@ -169,6 +173,7 @@ impl Service {
                 .unwrap_or(998),
             send_dummy_mail_auth: settings.client(params::smtp_send_dummy_mail_auth),
             discard: EhloKeywords::parse(settings.client(params::smtp_discard_ehlo_keywords)),
+            probes_data: settings.client(params::smtp_address_verify_target) == "data",
             quote_envelope: settings.client(params::smtp_quote_rfc821_envelope),
             block_early_mail_reply: settings.client(params::smtp_tls_block_early_mail_reply),
             ..Options::default()
@@ -192,6 +197,7 @@ impl Service {
                 settings.get(params::smtp_tcp_port).to_owned()
             },
             choice: choice(&settings),
+            dnssec_probe: DnssecProbe::new(settings.get(params::dnssec_probe)),
             discard_maps: Maps::open(
                 tables,
                 "smtp_discard_ehlo_keyword_address_maps",
@@ -213,6 +219,7 @@ impl Service {
             deadlines: settings
                 .client(params::smtp_per_request_deadline)
                 .then(|| u32::try_from(settings.client(params::smtp_min_data_rate)).unwrap_or(u32::MAX)),
+            assumes_final: is_lmtp && settings.get(params::lmtp_assume_final),
             fast_shutdown: settings.get(params::tls_fast_shutdown_enable),
             changes: Changes::open(host, &settings, tables, mime_limits(&settings)),
             session_limit: limit(settings.client(params::smtp_mx_session_limit)),
@@ -340,6 +347,12 @@ fn choice(settings: &Settings) -> Choice {
         },
         ignores_mx_failure: settings.get(params::ignore_mx_lookup_error),
         waits_for_mx_address: settings.client(params::smtp_defer_if_no_mx_address_found),
+        srv_services: config::list::split(settings.get(params::use_srv_lookup))
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        ignores_srv_failure: settings.get(params::ignore_srv_lookup_error),
+        srv_fallback: settings.get(params::allow_srv_lookup_fallback),
         names_alias_target: settings.client(params::smtp_cname_overrides_servername),
     }
 }

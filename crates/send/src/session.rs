@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use mail::mime::SevenBit;
-use mail::{Outcome, Status, TlsFacts};
+use mail::{Outcome, OutcomeKind, Status, TlsFacts};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
 use tls::policy::{Admitted, Plan, RequireTls, Unmet};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -111,6 +111,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) lost: bool,
     /// The server took part in a transaction.
     spoken: bool,
+    /// It offers DSN.
+    knows_dsn: bool,
     /// Content was asked for.
     has_sent: bool,
     /// Since when the connection is open, and deliveries on it before this one.
@@ -146,6 +148,7 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         in_tls: false,
         lost: false,
         spoken: false,
+        knows_dsn: false,
         has_sent: false,
         since: Instant::now(),
         uses_before: 0,
@@ -169,6 +172,10 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
     for outcome in &mut outcomes {
         if driver.job.service.tells_tls {
             outcome.tls.clone_from(&driver.tls_field);
+        }
+        outcome.dsn_passed_on = driver.knows_dsn;
+        if driver.job.service.assumes_final && !driver.knows_dsn && outcome.kind == OutcomeKind::Sent {
+            outcome.remote = None;
         }
     }
     Result {
@@ -290,6 +297,7 @@ impl Driver<'_> {
                     None => {
                         self.setup = Some(self.began.elapsed());
                         self.spoken = true;
+                        self.knows_dsn = ready.features().dsn;
                         if self.uses_before > 0 {
                             self.tell_reuse(&ready).await;
                         }

@@ -7,6 +7,7 @@
 //! site.test         300 MX 10 mx.test
 //! www.site.test     300 CNAME site.test
 //! site.test         300 TXT any text up to the end of the line
+//! _smtp._tcp.a.test 300 SRV 10 0 2525 mx.test
 //! _25._tcp.mx.test  300 TLSA 3 1 1 0123abcd
 //! 1.2.0.192.in-addr.arpa 300 PTR mx.test
 //! broken.test       SERVFAIL
@@ -37,7 +38,7 @@ use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::message_builder::RecordSectionBuilder;
 use domain::base::{Message, MessageBuilder, Name, Serial, Ttl};
 use domain::rdata::rfc1035::TxtBuilder;
-use domain::rdata::{A, Aaaa, Cname, Mx, Ptr, Soa, Tlsa};
+use domain::rdata::{A, Aaaa, Cname, Mx, Ptr, Soa, Srv, Tlsa};
 
 /// The server. It ends with this value.
 pub struct NameServer {
@@ -252,6 +253,9 @@ fn push(builder: &mut impl RecordSectionBuilder<Vec<u8>>, line: &Line) {
         "A" => builder.push((name, Class::IN, ttl, A::from_str(&data[0]).unwrap())),
         "AAAA" => builder.push((name, Class::IN, ttl, Aaaa::from_str(&data[0]).unwrap())),
         "MX" => builder.push((name, Class::IN, ttl, Mx::new(number(0), owner(&data[1])))),
+        "SRV" => {
+            builder.push((name, Class::IN, ttl, Srv::new(number(0), number(1), number(2), owner(&data[3]))))
+        }
         "CNAME" => builder.push((name, Class::IN, ttl, Cname::new(owner(&data[0])))),
         "PTR" => builder.push((name, Class::IN, ttl, Ptr::new(owner(&data[0])))),
         "TXT" => {

@@ -7,10 +7,10 @@ params! { lmtp, "LMTP client";
     lmtp_address_preference: Text(min: 1, form: OneOf(&["ipv6", "ipv4", "any"])) = "any", Works;
 
     /// As `smtp_address_verify_target`, for the LMTP client.
-    lmtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Planned("this part of the LMTP client is not built yet");
+    lmtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Works;
 
     /// Whether LMTP deliveries to servers without DSN count as final.
-    lmtp_assume_final: Bool = "no", Planned("this part of the LMTP client is not built yet");
+    lmtp_assume_final: Bool = "no", Works;
 
     /// As `smtp_balance_inet_protocols`, for the LMTP client.
     lmtp_balance_inet_protocols: Bool = "yes", Works;

@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { smtp, "SMTP client";
     /// Whether MX and address lookups follow when there is no SRV record.
-    allow_srv_lookup_fallback: Bool = "no", Planned("these DNS lookups are not built yet");
+    allow_srv_lookup_fallback: Bool = "no", Works;
 
     /// The transport for domains whose best MX host is this machine, instead of a bounce.
     best_mx_transport: Text(form: Transport) = "", Planned("this part of the SMTP client is not built yet");
@@ -28,19 +28,19 @@ params! { smtp, "SMTP client";
     dns_ncache_ttl_fix_enable: Bool = "no", Accepted("the resolver does not depend on the C library");
 
     /// The DNS question, as type and name, that shows whether answers are validated; empty for no probe.
-    dnssec_probe: Text = "ns:.", Planned("these DNS lookups are not built yet");
+    dnssec_probe: Text = "ns:.", Works;
 
     /// Whether a failed MX lookup counts as no MX record.
     ignore_mx_lookup_error: Bool = "no", Works;
 
     /// Whether a failed SRV lookup counts as no SRV record.
-    ignore_srv_lookup_error: Bool = "no", Planned("these DNS lookups are not built yet");
+    ignore_srv_lookup_error: Bool = "no", Works;
 
     /// The address family that the client tries first.
     smtp_address_preference: Text(min: 1, form: OneOf(&["ipv6", "ipv4", "any"])) = "any", Works;
 
     /// The command after which an address probe ends: rcpt or data.
-    smtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Planned("this part of the SMTP client is not built yet");
+    smtp_address_verify_target: Text(min: 1, form: OneOf(&["rcpt", "data"])) = "rcpt", Works;
 
     /// Whether EHLO is sent also to servers whose banner does not say ESMTP.
     smtp_always_send_ehlo: Bool = "yes", Works;
@@ -208,5 +208,5 @@ params! { smtp, "SMTP client";
     smtp_xforward_timeout: Time(min: 1) = "300s", Works;
 
     /// Services whose hosts are found with SRV records.
-    use_srv_lookup: Text(form: List) = "", Planned("these DNS lookups are not built yet");
+    use_srv_lookup: Text(form: List) = "", Works;
 }

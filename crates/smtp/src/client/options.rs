@@ -36,6 +36,8 @@ pub struct Options {
     pub content_line_limit: usize,
     /// `smtp_send_dummy_mail_auth`: `AUTH=<>` with MAIL where AUTH is offered.
     pub send_dummy_mail_auth: bool,
+    /// `smtp_address_verify_target = data`: a probe goes on to DATA, and no further.
+    pub probes_data: bool,
     /// `smtp_quote_rfc821_envelope`: local parts are quoted where RFC 5321 wants that.
     pub quote_envelope: bool,
     /// `smtp_tls_block_early_mail_reply`.
@@ -93,6 +95,7 @@ impl Default for Options {
             line_length_limit: 2048,
             content_line_limit: 998,
             send_dummy_mail_auth: false,
+            probes_data: false,
             quote_envelope: true,
             block_early_mail_reply: false,
             loop_detection: None,

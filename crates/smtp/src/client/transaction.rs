@@ -86,6 +86,7 @@ impl Ready {
             expect: Command::Mail,
             under_way: 0,
             mail_refused: false,
+            probes_data: core.options.probes_data,
             early,
             finals: 0,
             lost_in_body: false,
@@ -179,6 +180,8 @@ pub(super) struct Sending {
     /// Bytes of commands without a reply.
     under_way: usize,
     mail_refused: bool,
+    /// A probe asks as far as DATA.
+    probes_data: bool,
     /// A reply to MAIL was there before the command.
     early: bool,
     /// Final replies that came (LMTP has several).
@@ -258,7 +261,7 @@ impl Sending {
         };
         match next < self.results.len() {
             true => Command::Rcpt(next),
-            false if self.message.is_probe() => Command::Rset,
+            false if self.message.is_probe() && !self.probes_data => Command::Rset,
             false => Command::Data,
         }
     }
@@ -293,7 +296,7 @@ impl Sending {
             Command::Rcpt(_) if self.mail_refused => {}
             Command::Rcpt(at) if reply.is_positive() => {
                 self.accepted.push(at);
-                if self.message.is_probe() {
+                if self.message.is_probe() && !self.probes_data {
                     self.results[at] = Some(failure::sent(&core.peer, &reply));
                 }
             }
@@ -319,6 +322,11 @@ impl Sending {
                     return core.step(b".\r\n".to_vec(), |core| {
                         Next::Read(Conversation { core, state: State::Sending(self) })
                     });
+                }
+                if self.message.is_probe() {
+                    // There is no way to take DATA back but to hang up.
+                    let outcome = failure::sent(&core.peer, &reply);
+                    return self.lost(core, outcome);
                 }
                 let encoder = DotEncoder::new(core.options.content_line_limit);
                 return core.step(Vec::new(), |core| Next::Body(BodyPhase { core, sending: self, encoder }));
