@@ -45,7 +45,7 @@ fn the_lines_are_postfixs() {
             "< 250-DSN".into(),
             "< 250 8BITMIME".into(),
             "> STARTTLS".into(),
-            "< 220 2.0.0 Ready".into(),
+            "< 220 2.0.0 Ready to start TLS".into(),
         ];
         lines.extend_from_slice(middle);
         lines.extend(
@@ -98,7 +98,7 @@ fn the_lines_are_postfixs() {
     assert!(chain.ends_with("-----END CERTIFICATE-----\n"), "{chain}");
     let (_, text) = finger(&site, &["-c", "-r", "1", "-l", "encrypt", "-p", "TLSv1.2", &target]);
     let lines = shapes(&text);
-    assert_eq!(lines[2], "Reconnecting after 1 seconds", "{text}");
+    assert!(lines.contains(&"Reconnecting after 1 seconds".to_owned()), "{text}");
     assert!(lines.contains(&format!("{name}: Reusing old session")), "{text}");
     assert_eq!(lines.last().unwrap(), "Found a previously used server.  Done reconnecting.");
     let closed = format!("[127.0.9.1]:{}", free_port());

@@ -8,7 +8,7 @@ use support::{Client, Site, free_port};
 use testkit::authority::{Authority, KeyKind};
 use testkit::name_server::NameServer;
 
-const KEYWORD: &str = "250-REQUIRETLS\r\n";
+const KEYWORD: &str = "REQUIRETLS";
 
 /// Domain, its TLS policy, what REQUIRETLS means there, name in the server's certificate, whether the server knows REQUIRETLS; and what the
 /// delivery line says.
@@ -146,7 +146,7 @@ fn a_request_is_kept_or_the_message_returned() {
             assert_eq!(mail.contains(" RET=HDRS"), !*knows && *action != "disable", "{name}: {mail}");
         }
         let header = peer.line("Require-TLS-ESMTP: yes").is_some();
-        assert_eq!(header, line.contains("status=sent") && *name != "open", "{name}");
+        assert_eq!(header, line.contains("status=sent") && *name != "open", "{name}: {:?}", peer.heard());
     }
     // Notices travel without REQUIRETLS, and therefore without the content (requiretls_redact_dsn).
     let notice = site.wait_for_mail("user", "Subject: to unknown");

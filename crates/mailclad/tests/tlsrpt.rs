@@ -60,9 +60,9 @@ const DOMAINS: &[(&str, &str, &str, &str)] = &[
     ("off", "none", "mx-off.test", ""),
 ];
 
-fn delivered(extra: &str) -> (Site, UnixDatagram, NameServer) {
+fn delivered(extra: &str) -> (Site, UnixDatagram, (NameServer, Vec<Peer>)) {
     let (authority, port) = (Authority::new("Test CA"), free_port());
-    let (mut script, mut policies) = (String::new(), String::new());
+    let (mut script, mut policies, mut peers) = (String::new(), String::new(), Vec::new());
     for (number, (name, policy, certificate, _)) in (1..).zip(DOMAINS) {
         let address = format!("127.0.4.{number}");
         script += &format!("{name}.test 300 MX 10 mx-{name}.test\nmx-{name}.test 300 A {address}\n");
@@ -71,7 +71,7 @@ fn delivered(extra: &str) -> (Site, UnixDatagram, NameServer) {
         }
         policies += &format!("{name}.test {policy}\n");
         let issued = (!certificate.is_empty()).then(|| authority.issue(certificate, KeyKind::EcdsaP256));
-        Peer::start(&address, port, issued.as_ref(), "");
+        peers.push(Peer::start(&address, port, issued.as_ref(), ""));
     }
     let names = NameServer::start(&script);
     let site = Site::new(
@@ -99,13 +99,13 @@ fn delivered(extra: &str) -> (Site, UnixDatagram, NameServer) {
         client.send("sender@site.test", &[&format!("u@{name}.test")], "Subject: x\n\ntext\n");
         site.wait_for_log(&[&format!("to=<u@{name}.test>, relay=")]);
     }
-    (site, socket, names)
+    (site, socket, (names, peers))
 }
 
 /// Postfix's own interface: lines in the log, and libtlsrpt's datagrams for a collector.
 #[test]
 fn results_go_to_the_log_and_to_a_collector() {
-    let (site, socket, _names) =
+    let (site, socket, _world) =
         delivered("smtp_tlsrpt_enable = yes\nsmtp_tlsrpt_socket_name = ../collector\n");
     let mut heard = Vec::new();
     for (name, _, _, expected) in DOMAINS {
@@ -137,7 +137,7 @@ fn results_go_to_the_log_and_to_a_collector() {
 /// Without a collector: counted here, shown by a command, sent after the day.
 #[test]
 fn results_are_counted_and_shown() {
-    let (site, _socket, _names) = delivered("tlsrpt_reports = yes\n");
+    let (site, _socket, _world) = delivered("tlsrpt_reports = yes\n");
     let output = site.run(&["tlsrpt"], "");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(

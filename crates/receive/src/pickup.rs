@@ -132,7 +132,6 @@ async fn take_in(
         sender: sender.clone(),
         full_name,
         context: Context::Local,
-        says_require_tls: false,
         first_lines: pickup.received.of_user(uid, &id, arrival),
         overrides: pickup.overrides.clone(),
         about: About {

@@ -126,11 +126,6 @@ impl HeaderPass {
         self.message_ids.each_ref().map(Option::as_deref)
     }
 
-    /// The client asked for REQUIRETLS, and the first lines say so for filters: the header's own word of it is one too many.
-    pub(crate) fn requires_tls_already(&mut self) {
-        self.require_tls = true;
-    }
-
     /// What the header says about TLS on the way (RFC 8689 section 5, postconf(5) requiretls_esmtp_header).
     pub(crate) fn tls_wishes(&self) -> (bool, bool) {
         (self.require_tls, self.tls_optional)
@@ -361,6 +356,7 @@ impl HeaderPass {
         checking.look(maps, Subject::Header, text, message).await
     }
 
+    /// Once is enough: the first lines may have it already, for filters.
     fn is_repeated_request(&mut self, name: &str, value: &[u8]) -> bool {
         self.rules.require_tls_header
             && name.eq_ignore_ascii_case("Require-TLS-ESMTP")

@@ -79,8 +79,6 @@ pub(crate) struct Beginning {
     pub(crate) context: Context,
     /// The Received: header, and those of PREPEND actions before it; with line ends.
     pub(crate) first_lines: String,
-    /// The client asked for REQUIRETLS, and the first lines say so.
-    pub(crate) says_require_tls: bool,
     /// For the log lines of header and body checks.
     pub(crate) about: About,
     pub(crate) overrides: Overrides,
@@ -158,7 +156,7 @@ impl Intake {
     /// Begins a message.
     pub(crate) async fn begin(cleanup: Arc<Cleanup>, queue: Arc<QueueLink>, beginning: Beginning) -> Intake {
         let Beginning { id, arrival, sender, full_name, context, first_lines, .. } = beginning;
-        let Beginning { says_require_tls, about, discard, overrides, .. } = beginning;
+        let Beginning { about, discard, overrides, .. } = beginning;
         let mut trouble = None;
         let sender = match cleanup.envelope.sender(&cleanup.routing, &sender, overrides.mappings).await {
             Ok(sender) => sender,
@@ -168,10 +166,7 @@ impl Intake {
             }
         };
         let content = Content::new(id.clone(), Arc::clone(&queue));
-        let mut header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
-        if says_require_tls {
-            header.requires_tls_already();
-        }
+        let header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
         let mut intake = Intake {
             header,
             body: None,

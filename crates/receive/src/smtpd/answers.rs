@@ -325,14 +325,12 @@ impl Driver<'_> {
         let arrival = SystemTime::now();
         let mut first_lines = prepended(&mail.effects);
         first_lines.push_str(&self.service.received.of_client(client, envelope, Some(&id), arrival));
-        let says_require_tls = envelope.require_tls && self.service.require_tls_header;
-        if says_require_tls {
+        if envelope.require_tls && self.service.require_tls_header {
             first_lines.push_str("Require-TLS-ESMTP: yes\n");
         }
         let beginning = Beginning {
             id,
             arrival,
-            says_require_tls,
             sender: envelope.sender.clone(),
             full_name: None,
             context,
