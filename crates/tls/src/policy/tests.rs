@@ -261,7 +261,24 @@ fn no_input_weakens_a_wish() {
                         [No, Opportunistic, OpportunisticStartTls, Enforce][(bits & 1) | (bits >> 2) & 2];
                     let needs = Needs { require_tls, tls_optional: bits & 2 != 0 };
                     let wish = Wish { insecure_mx, wrapper: bits & 4 != 0, ..wish(level) };
-                    let facts = facts(mx_is.clone(), tlsa.clone());
+                    let policies = [
+                        published("enforce", "mx.test"),
+                        published("testing", "x.test"),
+                        published("none", "x"),
+                    ];
+                    let plain = facts(mx_is.clone(), tlsa.clone());
+                    // What a domain publishes makes a level higher, or leaves it.
+                    for sts in policies {
+                        let with = decide(&wish, &Facts { sts, ..plain.clone() }, needs);
+                        if let (Ok(with), Ok(without)) = (&with, decide(&wish, &plain, needs)) {
+                            assert!(with.level() >= without.level(), "{wish:?} {plain:?} {needs:?} {with:?}");
+                            let dane = |plan: &Plan| matches!(plan.level(), Dane | DaneOnly);
+                            assert_eq!(dane(&without), dane(with), "DANE goes first");
+                            let opportunistic = matches!(without.level(), May | Encrypt | HalfDane);
+                            assert!(opportunistic || *with == without, "{with:?}");
+                        }
+                    }
+                    let facts = plain;
                     let Ok(plan) = decide(&wish, &facts, needs) else { continue };
                     seen += 1;
                     let relaxed = needs.tls_optional && require_tls == No;

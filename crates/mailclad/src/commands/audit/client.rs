@@ -55,6 +55,12 @@ pub(super) fn rules(view: &View<'_>, log: Option<&Log>, lines: &mut Lines) {
             some.join(", ")
         ));
     }
+    let publishes = matches!(level, ClientLevel::May | ClientLevel::Dane) && prefix == "smtp";
+    if publishes && view.text("smtp_tls_mta_sts") != "yes" && view.text("smtp_tls_policy_maps").is_empty() {
+        lines.hint(
+            "domains that publish a policy for MTA-STS are not protected by it; set smtp_tls_mta_sts = yes",
+        );
+    }
     let trusts_nobody = view.text(&name("CAfile")).is_empty()
         && view.text(&name("CApath")).is_empty()
         && view.text("tls_append_default_CA") != "yes";
