@@ -21,7 +21,10 @@ impl Evaluation<'_> {
             return Outcome::Dunno;
         }
         match action.as_str() {
-            "OK" | "RELAY" => Outcome::Permit,
+            "OK" | "RELAY" => {
+                self.note_permit(&action, self.subject(), &format!("from {table}")).await;
+                Outcome::Permit
+            }
             "DUNNO" => Outcome::Dunno,
             "REJECT" => self.refuse_with(codes.map_reject, Detail(7, 1), rest),
             "DEFER" => self.refuse_with(codes.map_defer, Detail(7, 1), rest),

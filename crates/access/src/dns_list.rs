@@ -114,8 +114,10 @@ impl DnsList {
                 _ => return None,
             };
             // What others wrote is not expanded again, and does not begin a line of the reply.
-            let printable: String =
-                value.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '_' }).collect();
+            let admitted = |c: char| {
+                !c.is_control() && u8::try_from(c).is_ok_and(|byte| access.expansion_filter.contains(&byte))
+            };
+            let printable: String = value.chars().map(|c| if admitted(c) { c } else { '_' }).collect();
             Some(printable.replace('$', "$$"))
         };
         let text = match config::expand::expand(template, &scope) {

@@ -9,7 +9,7 @@ use crate::asked::{Asked, Decision, Deferrals, Effect, Note};
 use crate::detail;
 use crate::list::{List, Step, StepKind};
 use crate::lists::Access;
-use crate::restriction::{Argument, Deciding, Needs};
+use crate::restriction::{Argument, Deciding, Needs, Restriction, Takes};
 
 /// Classes may name classes; deeper is taken for a circle.
 const MAX_DEPTH: usize = 100;
@@ -135,13 +135,45 @@ impl<'a> Evaluation<'a> {
                 if !self.knows(restriction.needs) {
                     return Outcome::Dunno;
                 }
-                (restriction.run)(self, argument).await
+                let outcome = (restriction.run)(self, argument).await;
+                // A table's own word was told where it was found.
+                if outcome == Outcome::Permit && restriction.takes != Takes::Table {
+                    self.note_permit(restriction.name, self.permitted_subject(restriction), "").await;
+                }
+                outcome
             }
             StepKind::Class(name) => {
                 let access = self.access;
                 self.run_steps(access.class(name)).await
             }
             StepKind::Broken(text) => self.misconfigured(text),
+        }
+    }
+
+    /// What a permit is about: the client, where it was permitted for what it is.
+    fn permitted_subject(&self, restriction: &Restriction) -> Subject {
+        match restriction.name {
+            "permit" => self.subject(),
+            "permit_auth_destination" | "permit_mx_backup" => {
+                let recipient = self.asked.recipient.map(Address::as_str).unwrap_or_default();
+                (recipient.to_owned(), "Recipient address")
+            }
+            _ => (self.asked.client.name_address(), "Client host"),
+        }
+    }
+
+    /// smtpd_log_access_permit_actions: a line for a permit, unless something overrules it already.
+    pub(crate) async fn note_permit(&mut self, action: &str, subject: Subject, text: &str) {
+        if self.if_permitted.is_some() || self.discards() || self.access.permit_log.is_empty() {
+            return;
+        }
+        match self.access.permit_log.matches(action).await {
+            Ok(true) => {
+                let (name, class) = subject;
+                self.note("permit", format!("action={action} for {class}={name} {text}"));
+            }
+            Ok(false) => {}
+            Err(why) => self.warn(why),
         }
     }
 

@@ -45,6 +45,10 @@ pub struct Access {
     pub(crate) login_maps: Maps,
     pub(crate) rbl_reply_maps: Maps,
     pub(crate) default_rbl_reply: String,
+    /// smtpd_expansion_filter: bytes that may come out of `$name` in a reply.
+    pub(crate) expansion_filter: Vec<u8>,
+    /// smtpd_log_access_permit_actions.
+    pub(crate) permit_log: MatchList,
     /// `myhostname`.
     pub(crate) hostname: String,
     /// `stress`, for policy services.
@@ -186,6 +190,13 @@ impl Access {
             login_maps: maps(params::smtpd_sender_login_maps),
             rbl_reply_maps: maps(params::rbl_reply_maps),
             default_rbl_reply: settings.get(params::default_rbl_reply).to_owned(),
+            expansion_filter: config::escape::unescape(settings.get(params::smtpd_expansion_filter)),
+            permit_log: MatchList::open(
+                tables,
+                "smtpd_log_access_permit_actions",
+                settings.get(params::smtpd_log_access_permit_actions),
+                MatchStyle::Strings,
+            ),
             hostname: settings.get(params::myhostname).to_owned(),
             stress: settings.text_of("stress").unwrap_or_default().to_owned(),
             compatibility_level: settings.text_of("compatibility_level").unwrap_or_default().to_owned(),

@@ -10,6 +10,7 @@ mod config_error;
 mod configuration;
 pub mod edit;
 pub mod environment;
+pub mod escape;
 pub mod expand;
 pub mod families;
 mod host;

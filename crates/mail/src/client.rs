@@ -30,6 +30,9 @@ pub struct ClientFacts {
     pub tls: Option<TlsFacts>,
     /// The authenticated user.
     pub sasl: Option<SaslFacts>,
+    /// smtpd_client_port_logging: the port is part of how the client is named.
+    #[serde(default)]
+    pub port_logging: bool,
     /// What a filter before us says of the client behind it (XFORWARD), for one message.
     #[serde(default)]
     pub forwarded: Option<Box<Forwarded>>,
@@ -98,14 +101,17 @@ impl ClientFacts {
             sasl: None,
             forwarded: None,
             local: false,
+            port_logging: false,
         }
     }
 
-    /// `NAME[ADDR]`, the form that log analysers group by.
+    /// `NAME[ADDR]`, the form that log analysers group by, or `NAME[ADDR]:PORT`.
     pub fn name_address(&self) -> String {
-        match self.address {
-            Some(address) => format!("{}[{address}]", self.name),
-            None => format!("{}[unknown]", self.name),
+        let address = self.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        match (self.port_logging, self.port) {
+            (false, _) => format!("{}[{address}]", self.name),
+            (true, 0) => format!("{}[{address}]:unknown", self.name),
+            (true, port) => format!("{}[{address}]:{port}", self.name),
         }
     }
 

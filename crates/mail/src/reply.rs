@@ -57,6 +57,16 @@ impl Reply {
         self
     }
 
+    /// Reads one line, `554 5.7.1 text`; the status may be missing, and is then none. `None`: there is no code.
+    pub fn parse(line: &str) -> Option<Reply> {
+        let (code, text) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+        let code = code.parse().ok().filter(|code| (200..600).contains(code) && line.trim().len() >= 3)?;
+        Some(match Status::split_from(text.trim_start()) {
+            Some((status, text)) => Reply::new(code, status.detail, text.to_owned()),
+            None => Reply::bare(code, text.trim_start().to_owned()),
+        })
+    }
+
     /// Appends the bytes for the wire, `code[ or -][status ]text CR LF` for each line.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let mut lines = self.text.split('\n').peekable();
@@ -95,6 +105,21 @@ mod tests {
         out.clear();
         Reply::bare(354, "go").write_to(&mut out);
         assert_eq!(out, b"354 go\r\n");
+    }
+
+    #[test]
+    fn replies_are_read_as_they_are_logged() {
+        for (line, expected) in [
+            ("554 5.7.1 no", Some("554 5.7.1 no")),
+            ("450 later", Some("450 later")),
+            ("550", Some("550 ")),
+            ("5x0 no", None),
+            ("", None),
+            ("99 x", None),
+            ("600 x", None),
+        ] {
+            assert_eq!(Reply::parse(line).map(|reply| reply.to_string()).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - `serve.rs`: the link to master, listeners, the end. `queue_link.rs`: the way to the queue.
 //! - `postscreen/`: who gets as far as smtpd at all.
 //! - `smtpd/`: one session, its questions answered. `anvil.rs`: what each client does too often.
+//! - `footer.rs`: what is added to refusals.
 //! - `verify/`: whether an address is deliverable, by probes. `journal.rs`: a cache that outlives its process.
 //! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
 //! - `milter/`: filters of others that hear and change what comes.
@@ -19,6 +20,7 @@
 mod anvil;
 mod cleanup;
 mod content;
+mod footer;
 mod journal;
 pub mod maildrop;
 mod milter;

@@ -8,12 +8,13 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use access::Access;
+use config::escape::unescape;
 use config::{Configuration, Settings, params};
 use dns::Resolver;
 use maillog::Log;
 use route::Routing;
 use smtp::decode::BareNewline;
-use smtp::server::{CommandList, EhloKeywords, Options, TlsOffer};
+use smtp::server::{CommandFilter, CommandList, EhloKeywords, Options, TlsOffer};
 use tables::domain_search::ParentStyle;
 use tables::{Flags, Key, Maps, MatchList, MatchStyle, Tables};
 use tls::ServerLevel;
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::cleanup::Cleanup;
 use crate::cleanup::received::Received;
 use crate::cleanup::services::{CleanupServices, Overrides};
+use crate::footer::Footer;
 use crate::milter::Milters;
 use crate::smtpd::proxy_filter::ProxySettings;
 use crate::smtpd::sasl::Sasl;
@@ -67,6 +69,18 @@ pub(crate) struct Service {
     /// `requiretls_esmtp_header`
     pub(crate) require_tls_header: bool,
     pub(crate) overrides: Overrides,
+    /// `smtpd_client_port_logging`.
+    pub(crate) port_logging: bool,
+    /// smtpd_client_ipv4_prefix_length, smtpd_client_ipv6_prefix_length: who counts as one client.
+    prefix_lengths: (u32, u32),
+    /// `smtpd_delay_open_until_valid_rcpt`.
+    pub(crate) opens_with_recipient: bool,
+    /// `smtpd_per_request_deadline`: `smtpd_min_data_rate` in bytes per second.
+    pub(crate) deadline_rate: Option<u64>,
+    /// smtpd_reject_filter_maps.
+    pub(crate) reject_filter: Maps,
+    /// `None`: refusals stay as they are.
+    pub(crate) footer: Option<Footer>,
     /// `smtpd_timeout`.
     pub(crate) timeout: Duration,
     /// `smtpd_error_sleep_time`.
@@ -188,6 +202,22 @@ impl Service {
             received: Received::read(&settings),
             require_tls_header: settings.get(params::requiretls_esmtp_header),
             overrides: Overrides::read(&settings),
+            port_logging: settings.get(params::smtpd_client_port_logging),
+            prefix_lengths: (
+                limit(settings.get(params::smtpd_client_ipv4_prefix_length)),
+                limit(settings.get(params::smtpd_client_ipv6_prefix_length)),
+            ),
+            opens_with_recipient: settings.get(params::smtpd_delay_open_until_valid_rcpt),
+            deadline_rate: settings
+                .get(params::smtpd_per_request_deadline)
+                .then(|| settings.get(params::smtpd_min_data_rate).unsigned_abs().max(1)),
+            reject_filter: Maps::open(
+                &tables,
+                params::smtpd_reject_filter_maps.name(),
+                settings.get(params::smtpd_reject_filter_maps),
+                Flags::default(),
+            ),
+            footer: Some(footer(&settings, &tables)).filter(|footer| !footer.is_empty()),
             timeout: settings.get(params::smtpd_timeout),
             error_sleep: settings.get(params::smtpd_error_sleep_time),
             peername_lookup: settings.get(params::smtpd_peername_lookup),
@@ -232,6 +262,21 @@ impl Service {
         match self.tls.as_ref().is_some_and(|server| server.is_available()) {
             available if available == options.tls_available => Arc::clone(options),
             tls_available => Arc::new(Options { tls_available, ..(**options).clone() }),
+        }
+    }
+
+    /// The network that counts as one client for limits.
+    pub(crate) fn counted(&self, address: IpAddr) -> IpAddr {
+        let (v4, v6) = self.prefix_lengths;
+        match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(v4)).unwrap_or(0);
+                IpAddr::V4((address.to_bits() & mask).into())
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(v6)).unwrap_or(0);
+                IpAddr::V6((address.to_bits() & mask).into())
+            }
         }
     }
 
@@ -329,6 +374,16 @@ pub(crate) fn open_tls(
     }
 }
 
+fn footer(settings: &Settings, tables: &Tables) -> Footer {
+    let maps = params::smtpd_reject_footer_maps;
+    Footer::new(
+        "smtpd_reject_footer",
+        settings.get(params::smtpd_reject_footer),
+        Maps::open(tables, maps.name(), settings.get(maps), Flags::default()),
+        unescape(settings.get(params::smtpd_expansion_filter)),
+    )
+}
+
 fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables: &Tables) -> Options {
     let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
     let count = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -370,6 +425,7 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
             .unwrap_or(550),
         soft_bounce: settings.get(params::soft_bounce),
         forbidden_commands: commands(params::smtpd_forbidden_commands),
+        command_filter: command_filter(tables, settings.get(params::smtpd_command_filter)),
         noop_commands: commands(params::smtpd_noop_commands),
         verp: None,
         xclient: false,
@@ -379,6 +435,22 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
 }
 
 /// Names and tables of commands, asked between two lines of a dialogue: tables that would have to wait know nothing.
+/// A table that has its answer at once, as those with patterns have.
+fn command_filter(tables: &Tables, value: &str) -> CommandFilter {
+    if value.trim().is_empty() {
+        return CommandFilter::default();
+    }
+    let maps = Maps::open(tables, params::smtpd_command_filter.name(), value, Flags::default());
+    CommandFilter::new(move |line| {
+        let asked = std::pin::pin!(maps.find(line, Key::Full));
+        match asked.poll(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer.into_result(),
+            Poll::Pending => Err("the table is not one that answers at once".into()),
+        }
+    })
+}
+
+/// A list that has its answer at once.
 pub(crate) fn command_list(tables: &Tables, parameter: &str, value: &str) -> CommandList {
     if value.trim().is_empty() {
         return CommandList::default();

@@ -31,7 +31,7 @@ params! { legacy, "Old names";
     smtpd_client_connection_limit_exceptions: Text(form: Patterns) = "", Works;
 
     /// Old name of `smtpd_per_request_deadline`.
-    smtpd_per_record_deadline: Text = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_per_record_deadline: Text = "", Works;
 
     /// Old name of `tlsproxy_client_security_level`.
     tlsproxy_client_level: Text(form: OneOf(&["none", "may", "encrypt", "fingerprint", "dane", "dane-only", "verify", "secure"])) = "", Accepted("the process that hears the client speaks TLS itself; there is no tlsproxy process");

@@ -19,13 +19,13 @@ params! { smtpd, "SMTP server";
     smtpd_banner: Text(min: 1) = "$myhostname ESMTP $mail_name", Works;
 
     /// Whether the client's port is logged.
-    smtpd_client_port_logging: Bool = "no", Planned("this part of the SMTP server is not built yet");
+    smtpd_client_port_logging: Bool = "no", Works;
 
     /// A table that rewrites commands before they are read.
-    smtpd_command_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    smtpd_command_filter: Text(form: Table) = "", Works;
 
     /// Whether a transaction begins with the first recipient that is accepted.
-    smtpd_delay_open_until_valid_rcpt: Bool = "yes", Planned("this part of the SMTP server is not built yet");
+    smtpd_delay_open_until_valid_rcpt: Bool = "yes", Works;
 
     /// Tables that tell, for each client address, which EHLO keywords are not offered.
     smtpd_discard_ehlo_keyword_address_maps: Text(form: Tables) = "", Works;
@@ -40,7 +40,7 @@ params! { smtpd, "SMTP server";
     smtpd_error_sleep_time: Time = "1s", Works;
 
     /// The letters that may come through in `$name` expansions of replies.
-    smtpd_expansion_filter: Raw(min: 1) = r##"\t\40!"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"##, Planned("this filter is not built yet");
+    smtpd_expansion_filter: Raw(min: 1) = r##"\t\40!"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"##, Works;
 
     /// After how many errors a client is disconnected.
     smtpd_hard_error_limit: NInt(min: 1) = "${stress?{1}:{20}}", Works;
@@ -49,7 +49,7 @@ params! { smtpd, "SMTP server";
     smtpd_helo_required: Bool = "no", Works;
 
     /// Whether Received: headers say nothing of the client.
-    smtpd_hide_client_session: NBool = "no", Planned("this part of the SMTP server is not built yet");
+    smtpd_hide_client_session: NBool = "no", Works;
 
     /// How many lines the command history of a session may have.
     smtpd_history_flush_threshold: Int(min: 1) = "100", Planned("this part of the SMTP server is not built yet");
@@ -58,7 +58,7 @@ params! { smtpd, "SMTP server";
     smtpd_junk_command_limit: NInt(min: 1) = "${stress?{1}:{100}}", Works;
 
     /// How many bytes a second a client must send for its deadline to move.
-    smtpd_min_data_rate: Int(min: 1) = "500", Planned("this part of the SMTP server is not built yet");
+    smtpd_min_data_rate: Int(min: 1) = "500", Works;
 
     /// Commands that are answered and ignored.
     smtpd_noop_commands: Text(form: List) = "", Works;
@@ -67,7 +67,7 @@ params! { smtpd, "SMTP server";
     smtpd_peername_lookup: Bool = "yes", Works;
 
     /// Whether the server's time limits are for whole requests, not for each piece.
-    smtpd_per_request_deadline: NBool = "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", Planned("this part of the SMTP server is not built yet");
+    smtpd_per_request_deadline: NBool = "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", Works;
 
     /// The host name that is sent to the proxy filter.
     smtpd_proxy_ehlo: Text = "$myhostname", Works;

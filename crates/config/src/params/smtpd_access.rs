@@ -88,7 +88,7 @@ params! { smtpd_access, "SMTP server: access";
     smtpd_helo_restrictions: Text(form: Restrictions) = "", Works;
 
     /// Permitting results of access tables that are logged.
-    smtpd_log_access_permit_actions: Text(form: List) = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_log_access_permit_actions: Text(form: List) = "", Works;
 
     /// What is looked up for the empty sender in access tables.
     smtpd_null_access_lookup_key: Text = "<>", Works;
@@ -97,13 +97,13 @@ params! { smtpd_access, "SMTP server: access";
     smtpd_recipient_restrictions: Text(form: Restrictions) = "", Works;
 
     /// Tables that replace negative replies.
-    smtpd_reject_filter_maps: Text(form: Tables) = "", Planned("this filter is not built yet");
+    smtpd_reject_filter_maps: Text(form: Tables) = "", Works;
 
     /// Text that is appended to negative replies.
-    smtpd_reject_footer: Raw = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_reject_footer: Raw = "", Works;
 
     /// Tables with such a text for each reply.
-    smtpd_reject_footer_maps: Text(form: Tables) = "", Planned("this part of the SMTP server is not built yet");
+    smtpd_reject_footer_maps: Text(form: Tables) = "", Works;
 
     /// Whether unknown recipients are refused where no restriction says so.
     smtpd_reject_unlisted_recipient: Bool = "yes", Works;

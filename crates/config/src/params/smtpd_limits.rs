@@ -22,10 +22,10 @@ params! { smtpd_limits, "SMTP server: limits per client";
     smtpd_client_event_limit_exceptions: Text(form: Patterns) = "${smtpd_client_connection_limit_exceptions:$mynetworks}", Works;
 
     /// How many bits of an IPv4 address tell one client from another.
-    smtpd_client_ipv4_prefix_length: Int(max: 32) = "32", Planned("client rates are not counted yet");
+    smtpd_client_ipv4_prefix_length: Int(max: 32) = "32", Works;
 
     /// How many bits of an IPv6 address tell one client from another.
-    smtpd_client_ipv6_prefix_length: Int(max: 128) = "84", Planned("client rates are not counted yet");
+    smtpd_client_ipv6_prefix_length: Int(max: 128) = "84", Works;
 
     /// How many messages a client may send in `anvil_rate_time_unit`; 0 for no limit.
     smtpd_client_message_rate_limit: Int = "0", Works;

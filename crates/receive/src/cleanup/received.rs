@@ -18,6 +18,8 @@ pub(crate) struct Received {
     pub(crate) tls: bool,
     /// `smtpd_sasl_authenticated_header`.
     pub(crate) sasl: bool,
+    /// `smtpd_hide_client_session`: nothing is said of the client.
+    pub(crate) hide_client: bool,
 }
 
 impl Received {
@@ -28,6 +30,7 @@ impl Received {
             mail_name: settings.get(params::mail_name).to_owned(),
             tls: settings.get(params::smtpd_tls_received_header),
             sasl: settings.get(params::smtpd_sasl_authenticated_header),
+            hide_client: settings.get(params::smtpd_hide_client_session),
         }
     }
 
@@ -39,6 +42,9 @@ impl Received {
         id: Option<&QueueId>,
         now: SystemTime,
     ) -> String {
+        if self.hide_client {
+            return self.of_hidden_client(envelope, id, now);
+        }
         let mut out = String::from("Received: from ");
         out.push_str(client.helo.as_deref().unwrap_or(&client.name));
         let address = match client.address {
@@ -72,6 +78,19 @@ impl Received {
         out
     }
 
+    fn of_hidden_client(&self, envelope: &Envelope, id: Option<&QueueId>, now: SystemTime) -> String {
+        let Received { hostname, mail_name, .. } = self;
+        let id = id.map(|id| format!(" id {id}")).unwrap_or_default();
+        let date = date::rfc5322(now);
+        match &envelope.recipients[..] {
+            [only] => format!(
+                "Received: by {hostname} ({mail_name}){id}\n\tfor <{}>; {date}\n",
+                only.address.to_external()
+            ),
+            _ => format!("Received: by {hostname} ({mail_name}){id};\n\t{date}\n"),
+        }
+    }
+
     /// For mail of this machine's user.
     pub(crate) fn of_user(&self, uid: u32, id: &QueueId, now: SystemTime) -> String {
         let Received { hostname, mail_name, .. } = self;
@@ -100,6 +119,7 @@ mod tests {
     #[test]
     fn shapes() {
         let received = Received {
+            hide_client: false,
             hostname: "mx.example.test".into(),
             mail_name: "Postfix".into(),
             tls: true,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use config::escape::escape;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::dnsbl::Inquiry;
-use super::escape::escape;
 use super::screening::{DnsblResult, Next};
 use super::stamps::Test;
 use super::{End, Session, now};

@@ -4,11 +4,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use config::escape::escape;
 use smtp::proxy_protocol::{self, Ends, Header, MAX_HEADER};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-
-use super::escape::escape;
 
 /// Finds out who the client is. Of the connection exactly the proxy's header is read. The error is for the log.
 pub(crate) async fn ends(stream: &mut TcpStream, proxy: Option<Duration>) -> Result<Ends, String> {

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use config::escape::{escape, printable};
 use mail::{Detail, Reply};
 use smtp::server::{CommandList, EhloKeywords, TlsOffer};
 
-use super::escape::{escape, printable};
 use super::screening::{self, Policy, Screening};
 use super::stamps::{Stamps, Test, UnixTime};
 

@@ -4,7 +4,7 @@
 //! - `access_list.rs`: the permanent list. The temporary one is a `Journal` of `stamps.rs`.
 //! - `screening.rs`, `stamps.rs`: what is decided, without sockets and clock.
 //! - `early.rs` with `dnsbl.rs`, `dnsbl_score.rs`: the tests before the greeting.
-//! - `deep.rs` with `engine.rs`, `commands.rs`, `footer.rs`: the tests after it, and the engine that takes no mail.
+//! - `deep.rs` with `engine.rs`, `commands.rs`: the tests after it, and the engine that takes no mail.
 //!
 //! This file is the life of one session, from CONNECT to the hand-over or DISCONNECT.
 
@@ -17,8 +17,6 @@ mod dnsbl_score;
 mod early;
 pub(crate) mod endpoint;
 mod engine;
-mod escape;
-mod footer;
 mod screening;
 #[cfg(test)]
 mod screening_tests;
@@ -218,7 +216,14 @@ impl Session<'_> {
     /// Sends a reply with its footer. False: the client does not listen.
     async fn say(&mut self, reply: Reply) -> bool {
         let warn = |text: &str| maillog::warning!(self.log, "{text}");
-        let reply = self.screen.footer.add(reply, self.ends.client, &warn).await;
+        // Of the configuration only `$server_name` is shown to strangers.
+        let facts = |name: &str| match name {
+            "server_name" => Some(self.screen.hostname.clone()),
+            "client_address" => Some(self.ends.client.ip().to_string()),
+            "client_port" => Some(self.ends.client.port().to_string()),
+            _ => None,
+        };
+        let reply = self.screen.footer.add(reply, &facts, &warn).await;
         let reply = if self.screen.engine.soft_bounce { reply.softened() } else { reply };
         let mut output = Vec::new();
         reply.write_to(&mut output);

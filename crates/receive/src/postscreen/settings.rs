@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::escape::unescape;
 use config::master_cf::ServiceKind;
 use config::param::{Param, kind};
 use config::{Settings, params};
@@ -20,11 +21,10 @@ use super::clients::Clients;
 use super::dnsbl::{Dnsbl, DnsblSettings};
 use super::dnsbl_score::sites;
 use super::engine::Options;
-use super::escape::unescape;
-use super::footer::Footer;
 use super::screening::{Action, Policy, Rule};
 use super::stamps::Stamps;
 use super::tls::Tls;
+use crate::footer::Footer;
 use crate::journal::Journal;
 use crate::service::{Service, Shared, command_list, tables};
 use crate::tls_log::TlsLog;
@@ -54,6 +54,8 @@ pub(crate) struct Screen {
     pub(super) discard_maps: Maps,
     pub(super) command_filter: Maps,
     pub(super) footer: Footer,
+    /// `myhostname`.
+    pub(super) hostname: String,
     /// `None`: TLS is off, or can not be used; the reason was logged.
     pub(super) tls: Option<Arc<Server>>,
     /// `postscreen_tls_loglevel` and `postscreen_tls_loglevel_maps`.
@@ -149,10 +151,10 @@ fn open(
     };
     let (cache, cache_name) = cache(&settings, &log, caches);
     let footer = Footer::new(
+        "postscreen_reject_footer",
         &once_expanded(&settings, settings.get(params::postscreen_reject_footer)),
         map(params::postscreen_reject_footer_maps),
         unescape(&once_expanded(&settings, settings.get(params::postscreen_expansion_filter))),
-        settings.get(params::myhostname),
     );
     Ok(Screen {
         line: u32::try_from(service.line).unwrap_or(u32::MAX),
@@ -179,6 +181,7 @@ fn open(
         discard_maps: map(params::postscreen_discard_ehlo_keyword_address_maps),
         command_filter: map(params::postscreen_command_filter),
         footer,
+        hostname: settings.get(params::myhostname).to_owned(),
         tls: tls.server,
         tls_levels: TlsLog::open(
             tls.levels,

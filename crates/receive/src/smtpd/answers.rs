@@ -195,6 +195,10 @@ impl Driver<'_> {
             Some(refusal) => Some(refusal),
             None => self.milters_at_mail(question.session(), &question.about).await,
         };
+        if refusal.is_none() && !self.service.opens_with_recipient && self.service.proxy_filter.is_none() {
+            let author = question.about.transaction.auth.as_deref();
+            self.name_message(question.session().client(), author);
+        }
         question.answer(verdict(refusal))
     }
 
@@ -410,7 +414,7 @@ impl Driver<'_> {
         if !self.limited || limit == 0 {
             return false;
         }
-        let count = self.receive.prepared.anvil.count(self.service.line, self.address, event, Instant::now());
+        let count = self.receive.prepared.anvil.count(self.service.line, self.counted, event, Instant::now());
         self.exceeds(count, limit, what)
     }
 

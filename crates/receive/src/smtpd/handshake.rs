@@ -84,7 +84,7 @@ impl Driver<'_> {
             return true;
         }
         let anvil = &self.receive.prepared.anvil;
-        let may = anvil.so_far(self.service.line, self.address, Event::NewTls, Instant::now()) <= limit;
+        let may = anvil.so_far(self.service.line, self.counted, Event::NewTls, Instant::now()) <= limit;
         if !may {
             maillog::warning!(
                 self.log,
@@ -117,7 +117,7 @@ impl Driver<'_> {
             return None;
         }
         let count =
-            self.receive.prepared.anvil.count(service.line, self.address, Event::NewTls, Instant::now());
+            self.receive.prepared.anvil.count(service.line, self.counted, Event::NewTls, Instant::now());
         if count <= limit {
             return None;
         }

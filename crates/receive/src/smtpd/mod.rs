@@ -4,6 +4,8 @@
 
 mod answers;
 pub(crate) mod connection;
+mod deadline;
+mod footed;
 pub(crate) mod handshake;
 mod milters;
 mod peer_name;
@@ -27,6 +29,8 @@ use crate::postscreen::endpoint;
 use crate::serve::{Receive, drained};
 use crate::service::{Service, Trusted};
 use connection::{Connection, NoInput};
+use deadline::Deadline;
+use footed::Shown;
 use proxy_filter::ProxyFilter;
 
 /// Hears a client that was just accepted, or that a proxy before us speaks for (smtpd_upstream_proxy_protocol).
@@ -68,18 +72,23 @@ pub(crate) async fn hear(
     let address = peer.ip().to_canonical();
     let server = server.map(|local| (local.ip().to_canonical(), local.port()));
     let mut client = ClientFacts::new(Some(address), peer.port(), server);
+    client.port_logging = service.port_logging;
     let log = service.log.session();
     if service.peername_lookup {
         peer_name::look_up(&receive.prepared.resolver, &mut client, &log).await;
     }
     let anvil = &receive.prepared.anvil;
-    let counts = anvil.connect(service.line, address, Instant::now());
+    let counted = service.counted(address);
+    let counts = anvil.connect(service.line, counted, Instant::now());
     maillog::info!(log, "connect from {}", client.name_address());
-    let limited = !service.limits.excepts(&client.name, address).await;
+    // Who speaks for others can not be told from them.
+    let is_spokesman = service.trusted(&client.name, address).await.is_some_and(|trusted| trusted.xclient);
+    let limited = !is_spokesman && !service.limits.excepts(&client.name, address).await;
     let driver = Driver {
         receive,
         service,
         address,
+        counted,
         counts,
         limited,
         name: client.name_address(),
@@ -90,10 +99,12 @@ pub(crate) async fn hear(
         exchange: None,
         instance: String::new(),
         deferrals: Deferrals::default(),
+        deadline: Deadline::new(service.timeout, service.deadline_rate),
+        shown: service.footer.is_some().then(Box::default),
     };
     // Sessions wait most of the time: what they need only at work does not belong into each task.
     let (name, tally) = Box::pin(driver.run(stream, client)).await;
-    anvil.disconnect(service.line, address, Instant::now());
+    anvil.disconnect(service.line, counted, Instant::now());
     maillog::info!(log, "disconnect from {name} {tally}");
 }
 
@@ -104,6 +115,8 @@ struct Driver<'a> {
     log: Log,
     /// Of the client, or of whom XCLIENT speaks.
     address: IpAddr,
+    /// What limits are counted for.
+    counted: IpAddr,
     /// `NAME[ADDR]`.
     name: String,
     /// Sessions that the client has now, and connections that it made in this time unit.
@@ -122,6 +135,9 @@ struct Driver<'a> {
     instance: String,
     /// What restrictions before RCPT TO have put off until then.
     deferrals: Deferrals,
+    /// With smtpd_reject_footer: what it may speak of.
+    shown: Option<Box<Shown>>,
+    deadline: Deadline,
 }
 
 /// What the transaction has outside the session.
@@ -213,6 +229,7 @@ impl Driver<'_> {
                 tokio::time::sleep(self.service.error_sleep * delay).await;
             }
             for reply in replies {
+                let reply = self.with_footer(reply).await;
                 reply.write_to(&mut self.output);
             }
             step = match next {
@@ -224,7 +241,10 @@ impl Driver<'_> {
                     Ok(step) => step,
                     Err(end) => return end,
                 },
-                Next::Ask(question) => self.answer(question, connection).await,
+                Next::Ask(question) => {
+                    self.remember(&question);
+                    self.answer(question, connection).await
+                }
                 Next::StartTls(upgrade) => match self.starttls(upgrade, connection).await {
                     Ok(step) => step,
                     Err(end) => return end,
@@ -248,13 +268,13 @@ impl Driver<'_> {
             }
             let idle = session.transaction().is_none();
             let mut draining = self.receive.draining.subscribe();
-            let timeout = self.service.timeout;
+            let (timeout, began) = (self.deadline.left(), Instant::now());
             let read = tokio::select! {
                 read = connection.read(session.input(), timeout) => Some(read),
                 () = drained(&mut draining), if idle => None,
             };
             match read {
-                Some(Ok(())) => {}
+                Some(Ok(())) => self.deadline.spend(began.elapsed(), 0),
                 Some(Err(NoInput::Timeout)) => return Ok(session.timed_out()),
                 Some(Err(NoInput::Lost)) => return Err(session.lost()),
                 // RFC 5321 section 3.8: between two messages nothing is lost.
@@ -264,6 +284,9 @@ impl Driver<'_> {
                 }
             }
         }
+        if !session.needs_input() {
+            self.deadline.begin();
+        }
         Ok(session.receive(false))
     }
 
@@ -272,8 +295,9 @@ impl Driver<'_> {
             if connection.write(&mut self.output, self.service.timeout).await.is_err() {
                 return Err(phase.lost());
             }
-            match connection.read(phase.input(), self.service.timeout).await {
-                Ok(()) => {}
+            let began = Instant::now();
+            match connection.read(phase.input(), self.deadline.left()).await {
+                Ok(()) => self.deadline.spend(began.elapsed(), phase.input().len()),
                 Err(NoInput::Timeout) => return Ok(phase.timed_out()),
                 Err(NoInput::Lost) => return Err(phase.lost()),
             }

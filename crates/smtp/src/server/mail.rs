@@ -58,6 +58,13 @@ impl Session {
         }
         let limit = self.options.message_size_limit;
         if limit > 0 && transaction.size.is_some_and(|size| size > limit) {
+            let protocol = if self.client.esmtp { "ESMTP" } else { "SMTP" };
+            let helo = self.client.helo.as_ref().map(|helo| format!(" helo=<{helo}>")).unwrap_or_default();
+            let sender = transaction.envelope.sender.to_external();
+            self.notices.push(Notice::Refused {
+                stage: "MAIL",
+                text: format!("{}; from=<{sender}> proto={protocol}{helo}", reply::SIZE_LIMIT),
+            });
             return self.say(reply::SIZE_LIMIT, Effect::Failed);
         }
         if transaction.verp.is_some() && transaction.envelope.sender.is_null() {

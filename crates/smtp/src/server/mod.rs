@@ -49,7 +49,7 @@ pub use command::Verb;
 pub use content::{BodyPhase, Commit, EndOfData};
 pub use mail::{Transaction, XverpDelimiters};
 pub use notice::Notice;
-pub use options::{Auth, CommandList, EhloKeyword, EhloKeywords, Options, TlsOffer, Verp};
+pub use options::{Auth, CommandFilter, CommandList, EhloKeyword, EhloKeywords, Options, TlsOffer, Verp};
 pub use question::{
     Connect, Data, Etrn, Helo, MailFrom, Pending, Question, RcptTo, StartTlsRequest, Unknown, Verdict, Vrfy,
 };

@@ -44,6 +44,22 @@ pub enum Notice {
     AuthAborted(String),
     /// Content passed `message_size_limit`.
     SizeLimitExceeded,
+    /// `smtpd_command_filter` has another command for this one.
+    CommandReplaced {
+        /// What came.
+        line: String,
+        /// What is carried out.
+        by: String,
+    },
+    /// `smtpd_command_filter` can not be asked.
+    CommandFilterFailed(String),
+    /// Refused by the session itself, in the form of other refusals: the stage, the reply, and what is known.
+    Refused {
+        /// The stage.
+        stage: &'static str,
+        /// The reply in one line, and what stands behind it.
+        text: String,
+    },
 }
 
 impl Notice {
@@ -51,7 +67,11 @@ impl Notice {
     pub fn is_warning(&self) -> bool {
         !matches!(
             self,
-            Notice::DiscardingEhloKeywords(_) | Notice::ImproperPipelining { .. } | Notice::BareLfRejected(_)
+            Notice::DiscardingEhloKeywords(_)
+                | Notice::ImproperPipelining { .. }
+                | Notice::BareLfRejected(_)
+                | Notice::CommandReplaced { .. }
+                | Notice::Refused { .. }
         )
     }
 
@@ -82,6 +102,11 @@ impl Notice {
                 format!("{id}: too much BDAT content -- disabling further input from {client}")
             }
             Notice::AuthAborted(mechanism) => format!("{client}: SASL {mechanism} authentication aborted"),
+            Notice::CommandReplaced { line, by } => {
+                format!("{client}: replacing command \"{line}\" with \"{by}\"")
+            }
+            Notice::Refused { stage, text } => format!("{id}: reject: {stage} from {client}: {text}"),
+            Notice::CommandFilterFailed(why) => format!("smtpd_command_filter: {why}"),
             Notice::SizeLimitExceeded => format!("{id}: queue file size limit exceeded"),
         }
     }

@@ -59,6 +59,8 @@ pub struct Options {
     pub soft_bounce: bool,
     /// `smtpd_forbidden_commands`: these end the session.
     pub forbidden_commands: CommandList,
+    /// `smtpd_command_filter`: what a command line is replaced by.
+    pub command_filter: CommandFilter,
     /// `smtpd_noop_commands`: these are answered 250 and do nothing.
     pub noop_commands: CommandList,
     /// XVERP, for clients in `smtpd_authorized_verp_clients`.
@@ -98,6 +100,7 @@ impl Default for Options {
             bare_newline_reject_code: 550,
             soft_bounce: false,
             forbidden_commands: CommandList::names(["CONNECT", "GET", "POST"]),
+            command_filter: CommandFilter::default(),
             noop_commands: CommandList::default(),
             verp: None,
             xclient: false,
@@ -187,6 +190,36 @@ impl Default for CommandList {
 impl fmt::Debug for CommandList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CommandList")
+    }
+}
+
+/// The answer about one command line: another, or none; the error says that nobody could be asked.
+pub type Filtered = Result<Option<String>, String>;
+
+/// A table that command lines go through.
+#[derive(Clone)]
+pub struct CommandFilter(Arc<dyn Fn(&str) -> Filtered + Send + Sync>);
+
+impl CommandFilter {
+    /// A filter that asks `replace` for each command line.
+    pub fn new(replace: impl Fn(&str) -> Filtered + Send + Sync + 'static) -> Self {
+        CommandFilter(Arc::new(replace))
+    }
+
+    pub(super) fn replace(&self, line: &str) -> Filtered {
+        (self.0)(line)
+    }
+}
+
+impl Default for CommandFilter {
+    fn default() -> Self {
+        CommandFilter::new(|_| Ok(None))
+    }
+}
+
+impl fmt::Debug for CommandFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CommandFilter")
     }
 }
 

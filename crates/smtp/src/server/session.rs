@@ -152,7 +152,23 @@ impl Session {
             Err(_) if self.options.smtputf8 => return self.refuse_uncounted(reply::BAD_UTF8),
             Err(_) => String::from_utf8_lossy(line).into_owned(),
         };
-        self.command(&line, more_waiting)
+        match self.options.command_filter.replace(line.trim_start_matches([' ', '\t'])) {
+            Ok(None) => self.command(&line, more_waiting),
+            Ok(Some(other)) => {
+                let shown = |line: &str| {
+                    let line = without_credentials(line.as_bytes());
+                    printable(&String::from_utf8_lossy(line), usize::MAX)
+                };
+                self.notices.push(Notice::CommandReplaced { by: shown(&other), line: shown(&line) });
+                self.command(&other, more_waiting)
+            }
+            Err(why) => {
+                self.notices.push(Notice::CommandFilterFailed(why));
+                let reply = reply::local_data_error(&self.options.hostname);
+                self.notices.push(Notice::Refused { stage: self.stage.name(), text: reply.to_string() });
+                self.say_and_close(reply, None)
+            }
+        }
     }
 
     /// Nothing came within `smtpd_timeout`.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Makes bytes visible: `\r\n` for a line end, `\\` for a backslash, `\377` for what is no ASCII.
-pub(super) fn escape(bytes: &[u8]) -> String {
+pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for byte in bytes {
         match NAMED.iter().find(|(_, named)| named == byte) {
@@ -17,7 +17,7 @@ pub(super) fn escape(bytes: &[u8]) -> String {
 }
 
 /// The reverse. A backslash before anything else is dropped.
-pub(super) fn unescape(text: &str) -> Vec<u8> {
+pub fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -45,7 +45,7 @@ const NAMED: [(char, u8); 8] =
     [('\\', b'\\'), ('a', 7), ('b', 8), ('f', 12), ('n', b'\n'), ('r', b'\r'), ('t', b'\t'), ('v', 11)];
 
 /// Bytes as text in which everything that is not printable ASCII is `?` (printable(3)).
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub fn printable(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| if (b' '..=b'~').contains(byte) { char::from(*byte) } else { '?' }).collect()
 }
 

@@ -1,30 +1,38 @@
-//! postscreen_reject_footer and postscreen_reject_footer_maps: lines that are added to refusals (postconf(5)).
+//! smtpd_reject_footer and postscreen_reject_footer with their maps: lines that are added to refusals (postconf(5)).
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use mail::Reply;
 use tables::{Key, Lookup, Maps};
 
 /// The footers of one service.
-pub(super) struct Footer {
-    /// postscreen_reject_footer.
+pub(crate) struct Footer {
+    /// `smtpd_reject_footer` or `postscreen_reject_footer`.
+    parameter: &'static str,
     template: String,
-    /// postscreen_reject_footer_maps: asked with the reply, and stronger.
+    /// The parameter's `_maps`: asked with the reply, and stronger.
     maps: Maps,
-    /// postscreen_expansion_filter: bytes that may come out of `$name`; others become `_`.
+    /// The `_expansion_filter`: bytes that may come out of `$name`; others become `_`.
     filter: Vec<u8>,
-    /// `myhostname`, for `$server_name`.
-    hostname: String,
 }
 
 impl Footer {
-    pub(super) fn new(template: &str, maps: Maps, filter: Vec<u8>, hostname: &str) -> Footer {
-        Footer { template: template.to_owned(), maps, filter, hostname: hostname.to_owned() }
+    pub(crate) fn new(parameter: &'static str, template: &str, maps: Maps, filter: Vec<u8>) -> Footer {
+        Footer { parameter, template: template.to_owned(), maps, filter }
     }
 
-    /// The reply with its footer. Trouble goes to `warn`, and the reply stays as it is.
-    pub(super) async fn add(&self, reply: Reply, client: SocketAddr, warn: &impl Fn(&str)) -> Reply {
+    /// Are there none at all?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.template.is_empty() && self.maps.is_empty()
+    }
+
+    /// The reply with its footer, in which `$name` is what `facts` say. Trouble goes to `warn`, and the reply stays as it is.
+    pub(crate) async fn add(
+        &self,
+        reply: Reply,
+        facts: &(dyn Fn(&str) -> Option<String> + Sync),
+        warn: &(dyn Fn(&str) + Sync),
+    ) -> Reply {
         if !reply.is_error() {
             return reply;
         }
@@ -32,7 +40,7 @@ impl Footer {
             Lookup::Found(template) => Some(template),
             Lookup::Absent => None,
             Lookup::Failed(why) => {
-                warn(&format!("postscreen_reject_footer_maps: {why}"));
+                warn(&format!("{}_maps: {why}", self.parameter));
                 None
             }
         };
@@ -40,24 +48,31 @@ impl Footer {
         if template.is_empty() {
             return reply;
         }
-        match self.expand(template, client) {
+        match self.expand(template, facts, warn) {
             Ok(text) => with_footer(reply, &text),
             Err(why) => {
-                warn(&format!("postscreen_reject_footer: {why}"));
+                warn(&format!("{}: {why}", self.parameter));
                 reply
             }
         }
     }
 
-    /// Of the configuration only `$server_name` is shown to strangers.
-    fn expand(&self, template: &str, client: SocketAddr) -> Result<String, String> {
+    fn expand(
+        &self,
+        template: &str,
+        facts: &dyn Fn(&str) -> Option<String>,
+        warn: &dyn Fn(&str),
+    ) -> Result<String, String> {
         let scope = |name: &str| {
             let value = match name {
-                "server_name" => self.hostname.clone(),
-                "client_address" => client.ip().to_string(),
-                "client_port" => client.port().to_string(),
                 "localtime" => local_time(SystemTime::now()),
-                _ => return None,
+                name => match facts(name) {
+                    Some(value) => value,
+                    None => {
+                        warn(&format!("unknown macro name \"{name}\" in expansion request"));
+                        return None;
+                    }
+                },
             };
             // What comes out is not expanded again: `$` is doubled, which stands for one.
             Some(self.filtered(&value).replace('$', "$$"))
@@ -95,9 +110,15 @@ mod tests {
 
     async fn footed(template: &str, maps: &str, reply: Reply) -> String {
         let maps = Maps::open(&Tables::silent(), "p", maps, Flags::default());
-        let filter = super::super::escape::unescape("\\40.:abcdefghijklmnopqrstuvwxyz0123456789");
-        let footer = Footer::new(template, maps, filter, "mx.site.test");
-        let reply = footer.add(reply, "192.0.2.1:4711".parse().unwrap(), &|_| {}).await;
+        let filter = config::escape::unescape("\\40.:abcdefghijklmnopqrstuvwxyz0123456789");
+        let footer = Footer::new("p", template, maps, filter);
+        let facts = |name: &str| match name {
+            "client_address" => Some("192.0.2.1".to_owned()),
+            "client_port" => Some("4711".to_owned()),
+            "server_name" => Some("mx.site.test".to_owned()),
+            _ => None,
+        };
+        let reply = footer.add(reply, &facts, &|_| {}).await;
         let mut out = Vec::new();
         reply.write_to(&mut out);
         String::from_utf8(out).unwrap()
