@@ -108,7 +108,8 @@ fn the_end_of_a_delay_is_told_to_whom_the_delay_was_told() {
 
 #[test]
 fn a_table_says_what_failures_are_called() {
-    let site = site("pipe_delivery_status_filter = regexp:{ {/^5[.]1[.]1 (.*)/ 4.1.1 not yet: $$1} }").start();
+    let site =
+        site("pipe_delivery_status_filter = regexp:{ {/^5[.]1[.]1 (.*)/ 4.1.1 not yet: $$1} }").start();
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
     client.send("user@site.test", &["gone@bad.test"], "Subject: x\n\nbody\n");

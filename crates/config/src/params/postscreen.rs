@@ -184,7 +184,7 @@ params! { postscreen, "postscreen";
     postscreen_tls_eecdh_grade: Text(min: 1) = "$smtpd_tls_eecdh_grade", Accepted("OpenSSL negotiates curves from tls_eecdh_auto_curves");
 
     /// As `smtpd_tls_enable_rpk`, for postscreen(8).
-    postscreen_tls_enable_rpk: NBool = "$smtpd_tls_enable_rpk", Planned("raw public keys are not built yet");
+    postscreen_tls_enable_rpk: NBool = "$smtpd_tls_enable_rpk", Accepted("raw public keys need OpenSSL 3.2 or later; clients present certificates");
 
     /// As `smtpd_tls_exclude_ciphers`, for postscreen(8).
     postscreen_tls_exclude_ciphers: Text(form: List) = "$smtpd_tls_exclude_ciphers", Works;
@@ -220,7 +220,7 @@ params! { postscreen, "postscreen";
     postscreen_tls_security_level: Text(form: OneOf(&["", "none", "may", "encrypt"])) = "$smtpd_tls_security_level", Works;
 
     /// As `smtpd_tls_trace_size_limit`, for postscreen(8).
-    postscreen_tls_trace_size_limit: NInt = "$smtpd_tls_trace_size_limit", Planned("TLS behaves as with the default yet");
+    postscreen_tls_trace_size_limit: NInt = "$smtpd_tls_trace_size_limit", Works;
 
     /// The protocol in which a proxy before postscreen(8) tells the client's address.
     postscreen_upstream_proxy_protocol: Text(form: OneOf(&["", "haproxy"])) = "", Works;

@@ -12,7 +12,7 @@ use tls::server::Server;
 use crate::service::{Shared, open_tls};
 
 /// Each stands for the `smtpd_` parameter of the same name, which is also its default.
-fn mirrored() -> [&'static str; 26] {
+fn mirrored() -> [&'static str; 27] {
     [
         params::postscreen_enforce_tls.name(),
         params::postscreen_starttls_timeout.name(),
@@ -39,6 +39,7 @@ fn mirrored() -> [&'static str; 26] {
         params::postscreen_tls_protocols.name(),
         params::postscreen_tls_req_ccert.name(),
         params::postscreen_tls_security_level.name(),
+        params::postscreen_tls_trace_size_limit.name(),
         params::postscreen_use_tls.name(),
     ]
 }
