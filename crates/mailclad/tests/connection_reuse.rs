@@ -107,6 +107,7 @@ fn a_kept_connection_that_died_costs_nothing() {
         ("refuses", "on RSET 421 4.4.2 idle for too long"),
         ("refuses later", "on MAIL#2 421 4.7.0 too many messages"),
         ("refuses the first of a session", "on s1:MAIL#2 close"),
+        ("says too much", "on . raw 250 2.0.0 Ok\\r\\n250 2.0.0 and again\\r\\n"),
     ] {
         let world = World::new(script, ALWAYS);
         world.send_one_by_one(3);

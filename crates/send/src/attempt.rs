@@ -220,7 +220,10 @@ impl Attempt<'_> {
 
     /// Over a connection that was kept, if there is one. False: there was none, or it was dead.
     async fn visit_again(&mut self, target: &Target, is_final: bool) -> bool {
-        while let Some(idle) = self.service.connections.take(&target.key, Instant::now()) {
+        while let Some(mut idle) = self.service.connections.take(&target.key, Instant::now()) {
+            if !idle.is_quiet().await {
+                continue;
+            }
             let visited = self.visit(target, Connection::Kept(idle), is_final).await;
             if !visited.stale {
                 return true;

@@ -4,12 +4,14 @@
 //! Postfix passes them between processes (scache, tlsproxy); here the deliveries of a service share one process.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use smtp::client::{Next, Peer, Ready};
 use tls::policy::Plan;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::sasl::Credentials;
 use crate::session::Stream;
@@ -41,6 +43,18 @@ pub(crate) struct Idle {
     pub(crate) since: Instant,
     /// Deliveries that it has served.
     pub(crate) uses: u32,
+}
+
+impl Idle {
+    /// Is it still there, and silent? What a server says between two messages is a farewell, or a reply too many.
+    pub(crate) async fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        std::future::poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            Poll::Ready(Pin::new(&mut self.stream).poll_read(context, &mut buffer).is_pending())
+        })
+        .await
+    }
 }
 
 /// How long and how often connections are used.
@@ -302,6 +316,17 @@ mod tests {
             leave(kept.idle).await;
         }
         assert_eq!(heard(theirs).await, "QUIT\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_word_or_the_end_between_messages_is_noticed() {
+        let (mut one, theirs) = idle(1, Instant::now());
+        assert!(one.is_quiet().await);
+        drop(theirs);
+        assert!(!one.is_quiet().await, "gone");
+        let (mut one, mut theirs) = idle(1, Instant::now());
+        theirs.write_all(b"421 4.4.2 idle\r\n").await.unwrap();
+        assert!(!one.is_quiet().await);
     }
 
     #[tokio::test]

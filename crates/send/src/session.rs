@@ -357,7 +357,7 @@ impl Driver<'_> {
 
     /// A connection in TLS is kept only where that was asked for (smtp_tls_connection_reuse).
     fn keeps(&self, ready: &Ready) -> bool {
-        self.job.keeps && (ready.tls().is_none() || self.job.plan.allows_reuse())
+        self.job.keeps && ready.is_quiet() && (ready.tls().is_none() || self.job.plan.allows_reuse())
     }
 
     fn keep(&mut self, ready: Ready) {

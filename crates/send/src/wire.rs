@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::session::Driver;
 
-/// How long the end of a connection may take.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the end of a connection may take: where it is waited for, and where it is not.
+const FAREWELL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 
 impl Driver<'_> {
     /// Reads once. With smtp_reply_filter the table sees each line first.
@@ -51,7 +51,8 @@ impl Driver<'_> {
     pub(crate) async fn hang_up(&mut self) {
         let waits = self.in_tls && !self.job.service.fast_shutdown && !self.lost;
         let mut stream = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        let farewell = tokio::spawn(tokio::time::timeout(FAREWELL, async move {
+        let limit = if waits { FAREWELL.0 } else { FAREWELL.1 };
+        let farewell = tokio::spawn(tokio::time::timeout(limit, async move {
             stream.shutdown().await?;
             while stream.read(&mut [0; 512]).await? > 0 {}
             Ok::<(), io::Error>(())

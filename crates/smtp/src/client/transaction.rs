@@ -66,6 +66,11 @@ impl Ready {
         self.core.tls.as_ref()
     }
 
+    /// Has the server said nothing that was not asked for? Otherwise the next replies might be to other commands than they seem to be.
+    pub fn is_quiet(&self) -> bool {
+        self.core.input.is_empty()
+    }
+
     /// Sends a message. `early_input` says that the connection has input waiting before MAIL FROM was sent; a driver
     /// that can not tell says false.
     pub fn transaction(self, message: Message, early_input: bool) -> Step {
