@@ -23,6 +23,8 @@ mod login;
 mod mx_backup;
 mod policy;
 mod relay;
+#[cfg(test)]
+mod relay_tests;
 mod restriction;
 mod search;
 mod server_access;

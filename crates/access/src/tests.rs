@@ -18,7 +18,7 @@ const BASE: &str = "compatibility_level = 3.6\nmyhostname = mx.example.test\nmyd
     relay_domains = relay.test\nmynetworks = 192.0.2.0/24\ninet_interfaces = 127.0.0.1\nalias_maps =\n\
     smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n";
 
-fn open(main_cf: &str) -> Result<(Access, Vec<String>), String> {
+pub(crate) fn open(main_cf: &str) -> Result<(Access, Vec<String>), String> {
     // No name server at all: every question has a temporary failure.
     open_with(main_cf, Resolver::with_servers(Vec::new()))
 }

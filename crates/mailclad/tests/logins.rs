@@ -240,3 +240,40 @@ fn a_proxy_says_who_the_client_is_and_a_policy_service_hears_it() {
     assert_eq!(instance(&first), instance(&second), "one message");
     site.wait_for_log(&["NOQUEUE: reject: RCPT from unknown[198.51.100.9]: 451 4.7.1", "Greylisted"]);
 }
+
+#[test]
+fn logins_without_another_server() {
+    let site = Site::new(
+        &Authority::new("Test CA"),
+        "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = mailclad\nsmtpd_sasl_path = texthash:DIR/users\n\
+         smtpd_sasl_security_options = noanonymous, noplaintext\nsmtpd_sasl_tls_security_options = noanonymous\n\
+         mynetworks =\nsmtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination\n\
+         default_transport = discard:",
+    );
+    let made = site.run(&["passwd", "me"], "secret\n");
+    site.write("users", &String::from_utf8(made.stdout).unwrap());
+    let site = site.start();
+    let mut client = Client::connect(site.port);
+    let offer = client.say("EHLO client.test");
+    assert!(offer.contains("AUTH SCRAM-SHA-256\r\n"), "no plaintext in the clear: {offer}");
+    assert!(client.say("AUTH PLAIN AG1lAHNlY3JldA==").starts_with("535 "));
+    let mut client = client.starttls(&site.ca());
+    let offer = client.say("EHLO client.test");
+    assert!(offer.contains("AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n"), "{offer}");
+    assert!(client.say("MAIL FROM:<me@site.test>").starts_with("250"));
+    assert!(client.say("RCPT TO:<a@elsewhere.test>").starts_with("554 5.7.1 "));
+    client.must("RSET", "250");
+    let began = std::time::Instant::now();
+    assert_eq!(
+        client.say("AUTH PLAIN AG1lAHdyb25n").trim_end(),
+        "535 5.7.8 Error: authentication failed: authentication failure"
+    );
+    assert!(began.elapsed() >= Duration::from_secs(2), "who guesses waits");
+    client.must("AUTH PLAIN AG1lAHNlY3JldA==", "235 2.7.0 Authentication successful");
+    client.must("MAIL FROM:<me@site.test>", "250");
+    client.must("RCPT TO:<a@elsewhere.test>", "250");
+    site.wait_for_log(&["SASL PLAIN authentication failed: authentication failure, sasl_username=me"]);
+    site.wait_for_log(&["client=", "sasl_method=PLAIN, sasl_username=me"]);
+    let log = site.log();
+    assert!(!log.contains("secret") && !log.contains("AG1lA"), "{log}");
+}

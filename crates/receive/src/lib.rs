@@ -38,3 +38,4 @@ mod verify;
 
 pub use prepare::{Prepared, prepare};
 pub use serve::serve;
+pub use smtpd::sasl::secret::Secret as SaslSecret;

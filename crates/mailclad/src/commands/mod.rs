@@ -6,6 +6,7 @@ mod certificate;
 mod check;
 mod exchange;
 mod getopt;
+mod passwd;
 mod postalias;
 mod postcat;
 mod postconf;
@@ -98,6 +99,11 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "probe", about: "say what the TLS of a mail server is worth", run: probe::run },
     Command { name: "certificate", about: "obtain and renew a certificate by ACME", run: certificate::run },
     Command { name: "tlsrpt", about: "show what TLSRPT reports will say", run: tlsrpt::run },
+    Command {
+        name: "passwd",
+        about: "make the entry of a user who logs in without another server",
+        run: passwd::run,
+    },
     Command { name: "check", about: "say what is wrong or unsafe in a configuration", run: check::check },
     Command {
         name: "compat",

@@ -1,9 +1,12 @@
 //! AUTH at the server (SASL_README, RFC 4954): which mechanisms a client is offered, and who it is.
 //!
-//! Passwords pass through here in base64 on their way to the SASL server, and are neither decoded nor logged.
+//! Passwords pass through here in base64 on their way to the SASL server, and are neither decoded nor logged; only `own.rs`, which
+//! needs no other server, looks at them.
 
 mod dovecot;
 mod mechanism;
+mod own;
+pub(crate) mod secret;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,16 +17,28 @@ use mail::client::{ClientFacts, SaslFacts};
 use mail::{Detail, Reply};
 use smtp::server::{Auth, AuthEvent, AuthVerdict, Pending, Step};
 use tables::domain_search::ParentStyle;
-use tables::{MatchList, MatchStyle, Tables};
+use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 
 use super::Driver;
 use crate::anvil::Event;
-pub(super) use dovecot::Exchange;
 use dovecot::{About, Answer, Dovecot};
+use own::Users;
+
+/// Who knows users: `smtpd_sasl_type`.
+enum Backend {
+    Dovecot(Dovecot),
+    Own(Users),
+}
+
+/// An exchange in progress.
+pub(super) enum Exchange {
+    Dovecot(dovecot::Exchange),
+    Own(own::Exchange),
+}
 
 /// Authentication for one service.
 pub(crate) struct Sasl {
-    dovecot: Dovecot,
+    backend: Backend,
     /// smtpd_sasl_service.
     service: String,
     /// smtpd_sasl_security_options.
@@ -49,28 +64,24 @@ impl Sasl {
         if !settings.get(params::smtpd_sasl_auth_enable) {
             return Ok(None);
         }
-        let kind = settings.get(params::smtpd_sasl_type);
-        if kind != "dovecot" {
-            // Whoever logged in before can not now; who only delivers is not to suffer for it.
-            tables.warn(&format!(
-                "smtpd_sasl_type = {kind} is not supported, so nobody can log in: AUTH is not offered; set smtpd_sasl_type = dovecot, \
-                 and smtpd_sasl_path to the socket of Dovecot's auth service (private/auth, or inet:host:port)"
-            ));
-            return Ok(None);
-        }
-        let path = settings.get(params::smtpd_sasl_path);
-        let queue_directory = Path::new(settings.get(params::queue_directory));
-        let endpoint = match path.starts_with("inet:") || path.starts_with("unix:") {
-            true => Endpoint::parse(path, queue_directory),
-            false => Endpoint::parse(&format!("unix:{path}"), queue_directory),
+        let backend = match settings.get(params::smtpd_sasl_type) {
+            "dovecot" => Backend::Dovecot(dovecot(settings)?),
+            "mailclad" => Backend::Own(users(settings, tables)?),
+            kind => {
+                // Whoever logged in before can not now; who only delivers is not to suffer for it.
+                tables.warn(&format!(
+                    "smtpd_sasl_type = {kind} is not supported, so nobody can log in: AUTH is not offered; set smtpd_sasl_type = dovecot, \
+                     and smtpd_sasl_path to the socket of Dovecot's auth service (private/auth, or inet:host:port), or smtpd_sasl_type \
+                     = mailclad, and smtpd_sasl_path to a table of users whose entries mailclad passwd makes"
+                ));
+                return Ok(None);
+            }
         };
-        let endpoint = endpoint
-            .ok_or_else(|| format!("smtpd_sasl_path = {path} is neither a pathname nor inet:host:port"))?;
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let exceptions = params::smtpd_sasl_exceptions_networks;
         let filter = params::smtpd_sasl_mechanism_filter;
         Ok(Some(Sasl {
-            dovecot: Dovecot::new(endpoint),
+            backend,
             service: settings.get(params::smtpd_sasl_service).to_owned(),
             options: settings.get(params::smtpd_sasl_security_options).to_owned(),
             tls_options: settings.get(params::smtpd_sasl_tls_security_options).to_owned(),
@@ -91,7 +102,11 @@ impl Sasl {
     /// What one client is offered. The error, for the log, says that nobody knows any mechanism.
     pub(crate) async fn offer(&self, name: &str, address: IpAddr) -> Result<Auth, String> {
         let mut offered = Vec::new();
-        for mechanism in self.dovecot.mechanisms().await? {
+        let mechanisms = match &self.backend {
+            Backend::Dovecot(dovecot) => dovecot.mechanisms().await?,
+            Backend::Own(_) => Users::mechanisms(),
+        };
+        for mechanism in mechanisms {
             if self.filter.matches(&mechanism.name).await? {
                 offered.push(mechanism);
             }
@@ -115,6 +130,33 @@ impl Sasl {
         })
     }
 
+    async fn begin(&self, mechanism: &str, client: &ClientFacts, initial: Option<&str>) -> Moved {
+        match &self.backend {
+            Backend::Dovecot(dovecot) => {
+                let (answer, exchange) = dovecot.begin(mechanism, &self.about(client), initial).await?;
+                Ok((answer, exchange.map(Exchange::Dovecot)))
+            }
+            Backend::Own(users) => {
+                let (answer, exchange) = users.begin(mechanism, initial).await?;
+                Ok((answer, exchange.map(Exchange::Own)))
+            }
+        }
+    }
+
+    async fn respond(&self, exchange: Exchange, response: &str) -> Moved {
+        match (&self.backend, exchange) {
+            (Backend::Dovecot(dovecot), Exchange::Dovecot(exchange)) => {
+                let (answer, exchange) = dovecot.respond(exchange, response).await?;
+                Ok((answer, exchange.map(Exchange::Dovecot)))
+            }
+            (Backend::Own(users), Exchange::Own(exchange)) => {
+                let (answer, exchange) = users.respond(exchange, response).await?;
+                Ok((answer, exchange.map(Exchange::Own)))
+            }
+            _ => Err("the exchange began with another server".into()),
+        }
+    }
+
     fn about(&self, client: &ClientFacts) -> About {
         About {
             service: self.service.clone(),
@@ -123,6 +165,32 @@ impl Sasl {
             secured: client.tls.is_some(),
         }
     }
+}
+
+/// What comes of one move. The error is a temporary trouble.
+type Moved = Result<(Answer, Option<Exchange>), String>;
+
+fn dovecot(settings: &Settings) -> Result<Dovecot, String> {
+    let path = settings.get(params::smtpd_sasl_path);
+    let queue_directory = Path::new(settings.get(params::queue_directory));
+    let endpoint = match path.starts_with("inet:") || path.starts_with("unix:") {
+        true => Endpoint::parse(path, queue_directory),
+        false => Endpoint::parse(&format!("unix:{path}"), queue_directory),
+    };
+    let endpoint = endpoint
+        .ok_or_else(|| format!("smtpd_sasl_path = {path} is neither a pathname nor inet:host:port"))?;
+    Ok(Dovecot::new(endpoint))
+}
+
+fn users(settings: &Settings, tables: &Tables) -> Result<Users, String> {
+    let (name, path) = (params::smtpd_sasl_path.name(), settings.get(params::smtpd_sasl_path));
+    if !path.contains(':') {
+        return Err(format!(
+            "{name} = {path}: with smtpd_sasl_type = mailclad it names the table of users, as in texthash:/etc/postfix/users"
+        ));
+    }
+    // No part of a user's name gets into a secret.
+    Users::new(Maps::open(tables, name, path, Flags::without_substitution()))
 }
 
 impl Driver<'_> {
@@ -145,12 +213,11 @@ impl Driver<'_> {
                         self.refuse_login(&mechanism, false, "Invalid authentication mechanism", None);
                     return question.answer(refusal);
                 }
-                let about = sasl.about(question.session().client());
                 let initial = initial_response.as_deref().map(as_base64);
-                sasl.dovecot.begin(&mechanism, &about, initial).await
+                sasl.begin(&mechanism, question.session().client(), initial).await
             }
             (AuthEvent::Response(response), Some(exchange)) => {
-                sasl.dovecot.respond(exchange, as_base64(response)).await
+                sasl.respond(exchange, as_base64(response)).await
             }
             (AuthEvent::Response(_), None) => Err("no exchange in progress".to_owned()),
         };
