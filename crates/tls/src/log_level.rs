@@ -30,6 +30,9 @@ impl LogLevels {
     /// The messages of the handshake, in a file of their own.
     pub const TRACE: LogLevels = LogLevels(1 << 10);
 
+    /// What a client matched: `verbose` asks for that too, as in Postfix.
+    pub const MATCHES: LogLevels = LogLevels(Self::CERTMATCH.0 | Self::VERBOSE.0);
+
     const LEVEL_2: LogLevels = LogLevels(0x7f);
     const LEVEL_3: LogLevels = LogLevels(0xff);
     const LEVEL_4: LogLevels = LogLevels(0x1ff);

@@ -369,20 +369,19 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
         journal.tell(LogLevels::CACHE, |peer| format!("{peer}: Reusing old session"));
     }
     match (plan.tlsa(), ffi::matched_record(ssl)) {
-        (Some(_), Some((depth, record))) => journal.tell(LogLevels::CERTMATCH | LogLevels::DANE, |peer| {
+        (Some(_), Some((depth, record))) => journal.tell(LogLevels::MATCHES | LogLevels::DANE, |peer| {
             let kind = if record.usage == END_ENTITY { "EE" } else { "TA" };
             format!("{peer}: Matched DANE {kind} certificate at depth {depth}: {record}")
         }),
         (None, Some((depth, _))) => {
-            journal
-                .tell(LogLevels::CERTMATCH, |peer| format!("{peer}: Matched trust anchor at depth {depth}"));
+            journal.tell(LogLevels::MATCHES, |peer| format!("{peer}: Matched trust anchor at depth {depth}"));
         }
         (_, None) => {}
     }
     if facts.trust >= Trust::Trusted
         && let Some(name) = ffi::matched_name(ssl)
     {
-        journal.tell(LogLevels::CERTMATCH | LogLevels::PEERCERT, |peer| {
+        journal.tell(LogLevels::MATCHES | LogLevels::PEERCERT, |peer| {
             format!("{peer}: matched peername: {name}")
         });
     }
@@ -392,7 +391,7 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
                 .iter()
                 .any(|shown| fingerprint::equal(wanted, shown))
             {
-                journal.tell(LogLevels::CERTMATCH, |name| format!("{name}: Matched fingerprint: {wanted}"));
+                journal.tell(LogLevels::MATCHES, |name| format!("{name}: Matched fingerprint: {wanted}"));
             }
         }
     }
@@ -403,7 +402,7 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
         journal.tell(LogLevels::UNTRUSTED, |peer| reason.replacen("PEER", peer, 1));
     }
     if let Some(peer) = &facts.peer {
-        journal.tell(LogLevels::PEERCERT | LogLevels::CERTMATCH, |name| {
+        journal.tell(LogLevels::MATCHES | LogLevels::PEERCERT, |name| {
             format!(
                 "{name}: subject_CN={}, issuer={}, cert fingerprint={}, pkey fingerprint={}",
                 peer.subject_cn, peer.issuer_cn, peer.fingerprint, peer.pubkey_fingerprint

@@ -283,7 +283,7 @@ fn tell(journal: &Journal, facts: &TlsFacts) {
         journal.tell(LogLevels::UNTRUSTED, |peer| reason.replacen("PEER", peer, 1));
     }
     if let Some(peer) = &facts.peer {
-        journal.tell(LogLevels::PEERCERT, |name| {
+        journal.tell(LogLevels::PEERCERT | LogLevels::VERBOSE, |name| {
             format!(
                 "{name}: subject_CN={}, issuer={}, cert fingerprint={}, pkey fingerprint={}",
                 peer.subject_cn, peer.issuer_cn, peer.fingerprint, peer.pubkey_fingerprint
