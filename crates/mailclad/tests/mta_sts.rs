@@ -41,6 +41,9 @@ const DOMAINS: &[(&str, &str, &str, &str)] = &[
 fn world(authority: &Authority, port: u16, network: u8) -> (NameServer, WebServer, Vec<Peer>) {
     let (mut script, mut peers) = (String::new(), Vec::new());
     let mut web = Vec::new();
+    script += &format!(
+        "_submission._tcp.outside.test 300 SRV 10 0 {port} one.by-srv.test\none.by-srv.test 300 A 127.0.{network}.1\n"
+    );
     for (number, (name, _, certificate, _)) in (1..).zip(DOMAINS) {
         let address = format!("127.0.{network}.{number}");
         script += &format!(
@@ -73,6 +76,8 @@ fn deliver_all(extra: &str, port: u16, names: &NameServer, web: &WebServer, auth
         &format!(
             "import_environment = MAILCLAD_RESOLV_CONF=DIR/resolv.conf\n\
              smtp_tcp_port = {port}\n\
+             use_srv_lookup = submission\n\
+             transport_maps = inline:{{ {{ by-srv.test = smtp:outside.test:submission }} }}\n\
              https_CAfile = DIR/ca.pem\n\
              smtp_tls_mta_sts_port = {}\n{extra}",
             web.address.port()
@@ -82,7 +87,7 @@ fn deliver_all(extra: &str, port: u16, names: &NameServer, web: &WebServer, auth
     let site = site.start();
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
-    for (name, ..) in DOMAINS {
+    for name in DOMAINS.iter().map(|domain| domain.0).chain(["by-srv"]) {
         let reply = client.send("sender@site.test", &[&format!("u@{name}.test")], "Subject: x\n\nsecret\n");
         assert!(reply.starts_with("250"), "{reply}");
     }
@@ -123,6 +128,9 @@ fn what_a_domain_publishes_is_enforced() {
     ] {
         site.wait_for_log(&["TLSRPT: status=", &format!("domain={name}.test"), result]);
     }
+    // The policy is about mail exchangers, not about what SRV records name.
+    let line = site.wait_for_log(&["to=<u@by-srv.test>, relay=one.by-srv.test["]);
+    assert!(line.contains("tls=may, dsn=2.0.0, status=sent"), "{line}");
     // It is remembered, whatever becomes of the Web server and of the record.
     site.stop();
     drop(web);

@@ -90,13 +90,11 @@ pub(crate) struct Choice {
 
 /// Finds the servers.
 pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found, NoServer> {
-    let NextHop::Host { name, port, literal } = next_hop else {
+    let NextHop::Host { name, port, .. } = next_hop else {
         return Err(Outcome::deferred(Status::new(4, 3, 5), "none", "a socket has no servers").into());
     };
     let wanted = port.as_deref().unwrap_or(&service.default_port);
-    if !literal
-        && dns::address_literal(name).is_none()
-        && service.choice.srv_services.iter().any(|one| one.eq_ignore_ascii_case(wanted))
+    if uses_srv(service, next_hop)
         && let Some(found) = srv::find(service, name, wanted).await?
     {
         return Ok(found);
@@ -229,8 +227,23 @@ fn servers_of<'a>(
 }
 
 /// Has the next hop mail exchangers?
-pub(crate) fn uses_mx(service: &Service, next_hop: &NextHop) -> bool {
+fn uses_mx(service: &Service, next_hop: &NextHop) -> bool {
     next_hop.mx_domain().is_some() && !service.is_lmtp() && service.dns_support != DnsSupport::Disabled
+}
+
+/// The domain whose published wishes count (MTA-STS, TLSRPT): they are about its mail exchangers.
+pub(crate) fn publisher<'a>(service: &Service, next_hop: &'a NextHop) -> Option<&'a str> {
+    next_hop.mx_domain().filter(|_| uses_mx(service, next_hop) && !uses_srv(service, next_hop))
+}
+
+/// Are SRV records asked before anything else (use_srv_lookup)?
+fn uses_srv(service: &Service, next_hop: &NextHop) -> bool {
+    let port = match next_hop {
+        NextHop::Host { port, .. } => port.as_deref().unwrap_or(&service.default_port),
+        NextHop::Socket(_) => return false,
+    };
+    next_hop.mx_domain().is_some()
+        && service.choice.srv_services.iter().any(|one| one.eq_ignore_ascii_case(port))
 }
 
 /// By preference, equal ones in random order, the preferred family first; not more than the limit, of both families.

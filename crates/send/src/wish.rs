@@ -133,8 +133,8 @@ impl Policy {
     }
 }
 
-/// What a domain publishes for MTA-STS, where it is asked for and could add anything: for domains that have mail exchangers, and where
-/// no table has said more.
+/// What a domain publishes for MTA-STS, where it is asked for and could add anything: for domains whose mail exchangers are used, and
+/// where no table has said more.
 async fn published(
     service: &Service,
     next_hop: &NextHop,
@@ -145,10 +145,8 @@ async fn published(
         wish.sts.is_none()
             && matches!(wish.level, ClientLevel::May | ClientLevel::Encrypt | ClientLevel::Dane)
     };
-    match (&service.mta_sts, next_hop.mx_domain(), wish) {
-        (Some(mta_sts), Some(domain), Ok(wish))
-            if opportunistic(wish) && servers::uses_mx(service, next_hop) =>
-        {
+    match (&service.mta_sts, servers::publisher(service, next_hop), wish) {
+        (Some(mta_sts), Some(domain), Ok(wish)) if opportunistic(wish) => {
             mta_sts.find(&service.resolver, domain, log).await
         }
         _ => Finding::default(),

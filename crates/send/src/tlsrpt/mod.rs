@@ -157,7 +157,7 @@ impl Reporting {
         log: &Log,
     ) -> Option<Reporting> {
         let results = Arc::clone(service.results.as_ref().filter(|_| !wish.is_relaxed())?);
-        let domain = next_hop.mx_domain().filter(|_| servers::uses_mx(service, next_hop))?;
+        let domain = servers::publisher(service, next_hop)?;
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         let record = match service.resolver.txt(&format!("_smtp._tls.{domain}")).await {
             Ok(answer) => record::find(&answer.records),
