@@ -166,6 +166,9 @@ pub enum Reply {
     },
     /// A probe has ended.
     Probed(Outcome),
+    /// This machine is the best mail exchanger of the destination, and its transport (best_mx_transport) shall have the delivery:
+    /// `transport` or `transport:next_hop`. Nothing was tried.
+    Elsewhere(String),
     /// A page of the queue.
     Listing {
         /// Messages in order of their ids.

@@ -26,6 +26,8 @@ pub(crate) struct Attempted {
     pub(crate) outcomes: Vec<Outcome>,
     /// The destination as a whole could not be used.
     pub(crate) site_failure: Option<String>,
+    /// This machine is the best exchanger, and best_mx_transport shall have the delivery.
+    pub(crate) elsewhere: Option<String>,
 }
 
 /// A delivery under way.
@@ -38,6 +40,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) open: Open,
     /// Whether connections are kept, for the next hop that is tried.
     pub(crate) caching: Caching,
+    /// Mail for the next hop comes back to this machine.
+    loops: bool,
 }
 
 /// A next hop with its servers.
@@ -63,8 +67,14 @@ pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Con
         began: Instant::now(),
         open: Open::new(service, delivery),
         caching: Caching::default(),
+        loops: false,
     };
     attempt.try_next_hops().await;
+    let best_mx = service.settings.get(params::best_mx_transport);
+    if attempt.loops && !best_mx.is_empty() {
+        let elsewhere = Some(best_mx.to_owned());
+        return Attempted { outcomes: Vec::new(), site_failure: None, elsewhere };
+    }
     attempt.finish().await
 }
 
@@ -114,6 +124,7 @@ impl Attempt<'_> {
             Ok(found) => found,
             Err(failure) => {
                 self.open.fail(failure.outcome);
+                self.loops = failure.loops && self.open.is_untouched();
                 return failure.loops;
             }
         };
@@ -319,7 +330,7 @@ impl Attempt<'_> {
             .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
             .flatten();
         let outcomes = outcomes.into_iter().map(|outcome| outcome.for_purpose(purpose)).collect();
-        Attempted { outcomes, site_failure }
+        Attempted { outcomes, site_failure, elsewhere: None }
     }
 }
 
@@ -362,6 +373,11 @@ impl Open {
     /// Recipients without a final word.
     pub(crate) fn indexes(&self) -> Vec<usize> {
         (0..self.rows.len()).filter(|index| self.rows[*index].is_open()).collect()
+    }
+
+    /// No server was asked.
+    fn is_untouched(&self) -> bool {
+        self.rows.iter().all(|row| row.outcome.is_none())
     }
 
     pub(crate) fn has_open(&self) -> bool {

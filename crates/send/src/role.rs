@@ -166,6 +166,9 @@ async fn deliver(
         }
     };
     let attempted = attempt::deliver(service, &delivery, content).await;
+    if let Some(way) = attempted.elsewhere {
+        return call.answer(Reply::Elsewhere(way), Vec::new());
+    }
     let reply = Reply::Attempted {
         outcomes: attempted.outcomes,
         site_failure: attempted.site_failure,

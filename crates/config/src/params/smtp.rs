@@ -7,7 +7,7 @@ params! { smtp, "SMTP client";
     allow_srv_lookup_fallback: Bool = "no", Works;
 
     /// The transport for domains whose best MX host is this machine, instead of a bounce.
-    best_mx_transport: Text(form: Transport) = "", Planned("this part of the SMTP client is not built yet");
+    best_mx_transport: Text(form: Transport) = "", Works;
 
     /// How long an exchange with the connection cache may take.
     connection_cache_protocol_timeout: Time(min: 1) = "5s", Accepted("connections are kept in the process that opens them; no scache process is asked");

@@ -13,6 +13,7 @@ use spool::Body;
 
 use super::{Event, QueueRole, suspended};
 use crate::active::Afterwards;
+use crate::agents;
 use crate::schedule::{Feedback, Job, Site, TransportLimits};
 
 impl QueueRole {
@@ -92,6 +93,11 @@ impl QueueRole {
         {
             return;
         }
+        if let Ok(Reply::Elsewhere(way)) = &result
+            && self.goes_elsewhere(site, job, way)
+        {
+            return;
+        }
         let mut places = Vec::new();
         let (outcomes, feedback, pause) = match result {
             Ok(Reply::Attempted { outcomes, site_failure, places: found })
@@ -115,6 +121,21 @@ impl QueueRole {
         };
         let outcomes = Outcomes { of_recipients: outcomes, places };
         self.take_outcomes(site, job, outcomes, feedback, pause);
+    }
+
+    /// A delivery for another transport (best_mx_transport). False when that leads nowhere.
+    fn goes_elsewhere(&mut self, site: &Site, job: &Job, way: &str) -> bool {
+        let (transport, next_hop) = way.split_once(':').unwrap_or((way, ""));
+        let next_hop = if next_hop.is_empty() { &site.next_hop } else { next_hop };
+        let other = Site { transport: transport.to_owned(), next_hop: next_hop.to_owned() };
+        if other.transport == site.transport || agents::own_outcome(&self.limits, &other).is_some() {
+            return false;
+        }
+        let now = Instant::now();
+        let limits = self.limits.of(&site.transport);
+        self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
+        let limits = self.limits.of(&other.transport);
+        self.schedule.add(&other, job.clone(), &limits, now).is_ok()
     }
 
     /// A delivery whose process died: the next one gets it, once. A message that ends a process twice waits its turn like any
