@@ -183,16 +183,38 @@ pub(crate) fn reject_rbl_client<'a>(
     argument: &'a Argument,
 ) -> Deciding<'a> {
     Box::pin(async move {
-        let (Some(list), Some(address)) = (list(argument), evaluation.asked.client.address) else {
-            return Outcome::Dunno;
-        };
-        let query = query_of(address, &list.domain);
-        match list.ask(evaluation, &query).await {
-            Said::Listed => list.refuse(evaluation, &query, &address.to_string(), "Client host").await,
-            // A list that does not answer blocks nobody, as in Postfix.
-            Said::NotListed | Said::Unknown(_) => Outcome::Dunno,
+        match list(argument) {
+            Some(list) => reject_client(evaluation, list).await,
+            None => Outcome::Dunno,
         }
     })
+}
+
+/// What reject_rbl_client was before it had an argument: all lists of maps_rbl_domains.
+pub(crate) fn reject_maps_rbl<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Argument) -> Deciding<'a> {
+    Box::pin(async move {
+        let access = evaluation.access;
+        for domain in &access.maps_rbl_domains {
+            let outcome = match DnsList::parse(domain) {
+                Ok(list) => reject_client(evaluation, &list).await,
+                Err(why) => evaluation.misconfigured(&format!("maps_rbl_domains: {why}")),
+            };
+            if outcome != Outcome::Dunno {
+                return outcome;
+            }
+        }
+        Outcome::Dunno
+    })
+}
+
+async fn reject_client(evaluation: &mut Evaluation<'_>, list: &DnsList) -> Outcome {
+    let Some(address) = evaluation.asked.client.address else { return Outcome::Dunno };
+    let query = query_of(address, &list.domain);
+    match list.ask(evaluation, &query).await {
+        Said::Listed => list.refuse(evaluation, &query, &address.to_string(), "Client host").await,
+        // A list that does not answer blocks nobody, as in Postfix.
+        Said::NotListed | Said::Unknown(_) => Outcome::Dunno,
+    }
 }
 
 /// reject_rhsbl_client and its relatives.

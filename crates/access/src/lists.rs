@@ -43,6 +43,8 @@ pub struct Access {
     pub(crate) verification: Verification,
     /// smtpd_sender_login_maps.
     pub(crate) login_maps: Maps,
+    /// maps_rbl_domains, for reject_maps_rbl of old.
+    pub(crate) maps_rbl_domains: Vec<String>,
     pub(crate) rbl_reply_maps: Maps,
     pub(crate) default_rbl_reply: String,
     /// smtpd_expansion_filter: bytes that may come out of `$name` in a reply.
@@ -188,6 +190,10 @@ impl Access {
             },
             verification: Verification::open(settings, verifier),
             login_maps: maps(params::smtpd_sender_login_maps),
+            maps_rbl_domains: config::list::split(settings.get(params::maps_rbl_domains))
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             rbl_reply_maps: maps(params::rbl_reply_maps),
             default_rbl_reply: settings.get(params::default_rbl_reply).to_owned(),
             expansion_filter: config::escape::unescape(settings.get(params::smtpd_expansion_filter)),

@@ -217,6 +217,7 @@ static RESTRICTIONS: &[Restriction] = &[
         Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Ns))
     }),
     entry("permit_auth_destination", T::Nothing, N::Recipient, relay::permit_auth_destination),
+    entry("reject_maps_rbl", T::Nothing, N::Nothing, dns_list::reject_maps_rbl),
     entry("permit_mx_backup", T::Nothing, N::Recipient, mx_backup::permit_mx_backup),
     entry("reject_unauth_destination", T::Nothing, N::Recipient, relay::reject_unauth_destination),
     entry("check_relay_domains", T::Nothing, N::Recipient, relay::reject_unauth_destination),

@@ -56,6 +56,8 @@ async fn dns_lists() {
         ("reject_rbl_client bl.test", blocked),
         ("reject_rbl_client bl.test=127.0.0.[2..4]", blocked),
         ("reject_rbl_client bl.test=127.0.0.[5..9]", ""),
+        ("reject_maps_rbl\nmaps_rbl_domains = other.test, bl.test", blocked),
+        ("reject_maps_rbl", ""),
         ("reject_rbl_client other.test", ""),
         ("reject_rbl_client broken.test", ""),
         ("permit_dnswl_client wl.test, reject_rbl_client bl.test", ""),

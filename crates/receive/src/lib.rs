@@ -14,7 +14,7 @@
 //! - `verify/`: whether an address is deliverable, by probes. `journal.rs`: a cache that outlives its process.
 //! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
 //! - `milter/`: filters of others that hear and change what comes.
-//! - `pickup.rs`, `maildrop.rs`: messages of the sendmail command.
+//! - `pickup.rs`, `maildrop.rs`, `submitter.rs`: messages of the sendmail command, and whose they may be.
 #![forbid(unsafe_code)]
 
 mod anvil;
@@ -32,6 +32,7 @@ mod serve;
 mod service;
 mod smtpd;
 mod sni_maps;
+mod submitter;
 mod tls_engines;
 mod tls_log;
 mod verify;

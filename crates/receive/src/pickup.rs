@@ -124,6 +124,11 @@ async fn take_in(
             own_address(uid, &pickup.origin).ok_or_else(|| NotTaken::because("the user has no address"))?
         }
     };
+    let name = user_name(uid);
+    if let Err(why) = pickup.submitters.check(uid, name.as_deref(), &sender).await {
+        maillog::warning!(pickup.log, "uid={uid}: {why}");
+        return Err(NotTaken::because(why));
+    }
     let id = receive.next_id();
     maillog::info!(pickup.log, "{id}: uid={uid} from=<{}>", sender.to_external());
     let beginning = Beginning {

@@ -16,7 +16,8 @@ use crate::cleanup::received::Received;
 use crate::cleanup::services::{CleanupServices, Overrides};
 use crate::postscreen::{self, Screen};
 use crate::queue_link::QueueLink;
-use crate::service::{Service, Shared};
+use crate::service::{Service, Shared, tables};
+use crate::submitter::Submitters;
 use crate::tls_engines::TlsEngines;
 use crate::verify::Verify;
 
@@ -47,6 +48,7 @@ pub(crate) struct PickupSettings {
     pub(crate) maildrop: PathBuf,
     /// `message_size_limit` in bytes; 0 is no limit.
     pub(crate) size_limit: u64,
+    pub(crate) submitters: Submitters,
     /// `myorigin`, for senders who are users here.
     pub(crate) origin: String,
 }
@@ -110,6 +112,7 @@ pub fn prepare(
         services,
         screens,
         pickup: PickupSettings {
+            submitters: Submitters::open(&settings, &tables(&pickup_log)),
             log: pickup_log,
             cleanup,
             received: Received::read(&settings),

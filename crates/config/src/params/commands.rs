@@ -10,7 +10,7 @@ params! { commands, "Commands";
     authorized_mailq_users: Text(form: List) = "static:anyone", Works;
 
     /// Who may submit mail with sendmail(1).
-    authorized_submit_users: Text(form: List) = "static:anyone", Planned("it is not built yet");
+    authorized_submit_users: Text(form: List) = "static:anyone", Works;
 
     /// Domains whose waiting mail ETRN can ask for.
     fast_flush_domains: Text(form: List) = "$relay_domains", Works;

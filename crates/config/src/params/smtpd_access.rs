@@ -22,7 +22,7 @@ params! { smtpd_access, "SMTP server: access";
     invalid_hostname_reject_code: Int = "501", Works;
 
     /// DNS lists for the obsolete restriction `reject_maps_rbl`.
-    maps_rbl_domains: Text = "", Planned("these DNS lookups are not built yet");
+    maps_rbl_domains: Text = "", Works;
 
     /// Reply code for clients that a DNS list names.
     maps_rbl_reject_code: Int = "554", Works;
