@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use config::master_cf::ServiceKind;
 use config::{Configuration, params};
@@ -35,6 +36,9 @@ pub struct Prepared {
     pub(crate) verify: Verify,
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) anvil: Anvil,
+    pub(crate) anvil_log: Log,
+    /// `anvil_status_update_time`.
+    pub(crate) anvil_interval: Duration,
     pub(crate) tls: TlsEngines,
 }
 
@@ -100,6 +104,11 @@ pub fn prepare(
             }
         }
     }
+    let anvil = match configuration.service_of_program("anvil") {
+        Some(service) => configuration.settings_of(service).map_err(|errors| errors.to_string())?,
+        None => configuration.settings("anvil").map_err(|errors| errors.to_string())?,
+    };
+    let service_names = services.iter().map(|(line, service)| (*line, service.name.clone())).collect();
     let screens = postscreen::open_all(&shared, &services);
     let settings = match configuration.service_of_program("pickup") {
         Some(service) => configuration.settings_of(service).map_err(|errors| errors.to_string())?,
@@ -124,7 +133,9 @@ pub fn prepare(
         ids,
         queue,
         verify,
-        anvil: Anvil::new(settings.get(params::anvil_rate_time_unit)),
+        anvil: Anvil::new(anvil.get(params::anvil_rate_time_unit), service_names),
+        anvil_log: log.service(anvil.get(params::syslog_name), "anvil"),
+        anvil_interval: anvil.get(params::anvil_status_update_time),
         resolver,
         tls,
         log,

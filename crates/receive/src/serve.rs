@@ -54,6 +54,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream, pickup: UnixListener
     tasks.spawn(pickup::serve(Arc::clone(&receive), pickup));
     let mut draining = receive.draining.subscribe();
     tasks.spawn(receive.prepared.verify.clone().keep_clean(draining.clone()));
+    tasks.spawn(tell_statistics(Arc::clone(&receive), draining.clone()));
     let (keeper, until) = (Arc::clone(&receive), draining.clone());
     tasks.spawn(async move { keeper.prepared.tls.keep_sessions(until, keeper.prepared.log.clone()).await });
     loop {
@@ -70,6 +71,20 @@ pub async fn serve(prepared: Prepared, control: UnixStream, pickup: UnixListener
         }
         if *draining.borrow_and_update() && tasks.is_empty() {
             return Ok(());
+        }
+    }
+}
+
+/// What clients did most, now and then and at the end.
+async fn tell_statistics(receive: Arc<Receive>, mut draining: watch::Receiver<bool>) {
+    let Prepared { anvil, anvil_log, anvil_interval, .. } = &receive.prepared;
+    loop {
+        let ends = tokio::time::timeout(*anvil_interval, drained(&mut draining)).await.is_ok();
+        for line in anvil.statistics() {
+            maillog::info!(anvil_log, "{line}");
+        }
+        if ends {
+            return;
         }
     }
 }

@@ -7,7 +7,7 @@ params! { smtpd_limits, "SMTP server: limits per client";
     anvil_rate_time_unit: Time(min: 1) = "60s", Works;
 
     /// How often the peak rates of clients are logged.
-    anvil_status_update_time: Time(min: 1) = "600s", Planned("client rates are not counted yet");
+    anvil_status_update_time: Time(min: 1) = "600s", Works;
 
     /// How many AUTH commands a client may send in `anvil_rate_time_unit`; 0 for no limit.
     smtpd_client_auth_rate_limit: Int = "0", Works;
