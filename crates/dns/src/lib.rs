@@ -21,4 +21,4 @@ pub use failure::Failure;
 pub use listing::Listing;
 pub use literal::address_literal;
 pub use record::{Mx, Srv, Tlsa};
-pub use resolver::{Family, HostLookup, Resolver};
+pub use resolver::{Family, HostLookup, Resolver, ascii_name};

@@ -248,7 +248,7 @@ impl Resolver {
         if fresh {
             self.cache.clear();
         }
-        let ascii = to_ascii(name)?;
+        let ascii = ascii_name(name)?;
         let key = (ascii.clone(), kind, dnssec);
         if let Some(answer) = self.cache.find(&key) {
             return Ok(answer);
@@ -344,8 +344,9 @@ fn certain<T>(name: &str, records: Vec<T>) -> Answer<T> {
     Answer { records, secure: false, ttl: Duration::ZERO, aliases: Vec::new(), name: name.to_owned() }
 }
 
-/// The name in the letters of the DNS. Underscores and the like, which services use, stay as they are.
-fn to_ascii(name: &str) -> Result<String, Failure> {
+/// The name in the letters of the DNS (A-labels), without the dot at its end. Underscores and the like, which services use, stay as
+/// they are.
+pub fn ascii_name(name: &str) -> Result<String, Failure> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {
         return Err(Failure::BadName);

@@ -34,6 +34,12 @@ const DOMAINS: &[(&str, &str, &str, &str)] = &[
     ("testing", "testing mx-testing.test", "other.test", "tls=may, dsn=2.0.0, status=sent"),
     ("away", "testing other.test", "mx-away.test", "tls=may, dsn=2.0.0, status=sent"),
     ("none", "none other.test", "other.test", "tls=may, dsn=2.0.0, status=sent"),
+    (
+        "xn--nme-qla",
+        "enforce other.test",
+        "mx-xn--nme-qla.test",
+        "dsn=4.7.5, status=deferred (MX name 'mx-xn--nme-qla.test' does not match STS MX pattern for 'xn--nme-qla.test')",
+    ),
     ("broken", "", "other.test", "tls=may, dsn=2.0.0, status=sent"),
 ];
 
@@ -77,7 +83,7 @@ fn deliver_all(extra: &str, port: u16, names: &NameServer, web: &WebServer, auth
             "import_environment = MAILCLAD_RESOLV_CONF=DIR/resolv.conf\n\
              smtp_tcp_port = {port}\n\
              use_srv_lookup = submission\n\
-             transport_maps = inline:{{ {{ by-srv.test = smtp:outside.test:submission }} }}\n\
+             transport_maps = inline:{{ {{ by-srv.test = smtp:outside.test:submission }}, {{ by-name.test = smtp:näme.test }} }}\n\
              https_CAfile = DIR/ca.pem\n\
              smtp_tls_mta_sts_port = {}\n{extra}",
             web.address.port()
@@ -87,7 +93,7 @@ fn deliver_all(extra: &str, port: u16, names: &NameServer, web: &WebServer, auth
     let site = site.start();
     let mut client = Client::connect(site.port);
     client.must("EHLO client.test", "250");
-    for name in DOMAINS.iter().map(|domain| domain.0).chain(["by-srv"]) {
+    for name in DOMAINS.iter().map(|domain| domain.0).chain(["by-srv", "by-name"]) {
         let reply = client.send("sender@site.test", &[&format!("u@{name}.test")], "Subject: x\n\nsecret\n");
         assert!(reply.starts_with("250"), "{reply}");
     }
@@ -131,6 +137,9 @@ fn what_a_domain_publishes_is_enforced() {
     // The policy is about mail exchangers, not about what SRV records name.
     let line = site.wait_for_log(&["to=<u@by-srv.test>, relay=one.by-srv.test["]);
     assert!(line.contains("tls=may, dsn=2.0.0, status=sent"), "{line}");
+    // A name in other letters is the same domain.
+    let line = site.wait_for_log(&["to=<u@by-name.test>, relay="]);
+    assert!(line.contains("does not match STS MX pattern for 'xn--nme-qla.test'"), "{line}");
     // It is remembered, whatever becomes of the Web server and of the record.
     site.stop();
     drop(web);

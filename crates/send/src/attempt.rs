@@ -276,8 +276,8 @@ impl Attempt<'_> {
         let envelope = &self.delivery.message.envelope;
         let require_tls = match &self.service.require_tls {
             Some(policy) if envelope.require_tls => {
-                let name = next_hop.domain().unwrap_or(text);
-                policy.find(name).await.map_err(Unmet::RequireTlsPolicy)?
+                let name = next_hop.ascii_domain();
+                policy.find(name.as_deref().unwrap_or(text)).await.map_err(Unmet::RequireTlsPolicy)?
             }
             _ => RequireTls::No,
         };

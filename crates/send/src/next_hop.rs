@@ -52,6 +52,14 @@ impl NextHop {
         Ok(NextHop::Host { name: name.to_owned(), literal, port })
     }
 
+    /// The domain or host as certificates and tables for TLS spell it: in A-labels.
+    pub(crate) fn ascii_domain(&self) -> Option<String> {
+        let name = self.domain()?;
+        // What has no such form fails where the DNS is asked.
+        let ascii = (!name.is_ascii()).then(|| dns::ascii_name(name).ok()).flatten();
+        Some(ascii.unwrap_or_else(|| name.to_owned()))
+    }
+
     /// The domain whose mail exchangers are asked for; `None` for hosts, addresses and sockets.
     pub(crate) fn mx_domain(&self) -> Option<&str> {
         match self {

@@ -231,9 +231,11 @@ fn uses_mx(service: &Service, next_hop: &NextHop) -> bool {
     next_hop.mx_domain().is_some() && !service.is_lmtp() && service.dns_support != DnsSupport::Disabled
 }
 
-/// The domain whose published wishes count (MTA-STS, TLSRPT): they are about its mail exchangers.
-pub(crate) fn publisher<'a>(service: &Service, next_hop: &'a NextHop) -> Option<&'a str> {
-    next_hop.mx_domain().filter(|_| uses_mx(service, next_hop) && !uses_srv(service, next_hop))
+/// The domain whose published wishes count (MTA-STS, TLSRPT), as the DNS spells it: they are about its mail exchangers.
+pub(crate) fn publisher(service: &Service, next_hop: &NextHop) -> Option<String> {
+    let domain =
+        next_hop.mx_domain().filter(|_| uses_mx(service, next_hop) && !uses_srv(service, next_hop))?;
+    dns::ascii_name(domain).ok()
 }
 
 /// Are SRV records asked before anything else (use_srv_lookup)?

@@ -119,7 +119,7 @@ impl Policy {
             wish = Wish::of(&service.settings, level).map_err(Unmet::Configuration)?;
         }
         let facts = Facts {
-            next_hop: next_hop.domain().unwrap_or(&service.hostname).to_owned(),
+            next_hop: next_hop.ascii_domain().unwrap_or_else(|| service.hostname.clone()),
             host: host.clone(),
             mx: server.map_or(Mx::None, |server| server.mx.clone()),
             tlsa: if wish.level.is_dane() && !needs.tls_optional {
@@ -147,7 +147,7 @@ async fn published(
     };
     match (&service.mta_sts, servers::publisher(service, next_hop), wish) {
         (Some(mta_sts), Some(domain), Ok(wish)) if opportunistic(wish) => {
-            mta_sts.find(&service.resolver, domain, log).await
+            mta_sts.find(&service.resolver, &domain, log).await
         }
         _ => Finding::default(),
     }

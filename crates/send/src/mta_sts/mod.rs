@@ -87,10 +87,9 @@ impl MtaSts {
         })
     }
 
-    /// What holds for a domain now.
+    /// What holds for a domain now; its name as the DNS spells it.
     pub(crate) async fn find(&self, resolver: &Resolver, domain: &str, log: &Log) -> Finding {
-        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        let known = self.cache.find(&domain, SystemTime::now());
+        let known = self.cache.find(domain, SystemTime::now());
         // Without a record, or without an answer, a policy that was fetched goes on for its time (section 5.1).
         let record = match resolver.txt(&format!("_mta-sts.{domain}")).await {
             Ok(answer) => Record::find(&answer.records),
@@ -100,17 +99,17 @@ impl MtaSts {
         if let Some(entry) = known.as_ref().filter(|entry| is_current(entry, &record)) {
             return Finding { policy: in_force(Some(entry.clone())), failure: None };
         }
-        let turn = self.turn(&domain);
+        let turn = self.turn(domain);
         let _turn = turn.lock().await;
         // Somebody else may have fetched it meanwhile.
-        let known = self.cache.find(&domain, SystemTime::now());
+        let known = self.cache.find(domain, SystemTime::now());
         if let Some(entry) = known.as_ref().filter(|entry| is_current(entry, &record)) {
             return Finding { policy: in_force(Some(entry.clone())), failure: None };
         }
-        let failure = match self.fetch(resolver, &domain, &record, log).await {
+        let failure = match self.fetch(resolver, domain, &record, log).await {
             Ok(policy) => {
                 let entry = Entry { id: record.id, fetched: SystemTime::now(), policy: Arc::new(policy) };
-                self.cache.keep(&domain, entry.clone());
+                self.cache.keep(domain, entry.clone());
                 return Finding { policy: in_force(Some(entry)), failure: None };
             }
             Err(failure) => failure,

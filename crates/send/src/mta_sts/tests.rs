@@ -52,7 +52,7 @@ impl World {
     }
 
     async fn ask(&self, finder: &MtaSts) -> Finding {
-        finder.find(&self.resolver, "D.test.", &self.log).await
+        finder.find(&self.resolver, "d.test", &self.log).await
     }
 
     /// Other records from now on.

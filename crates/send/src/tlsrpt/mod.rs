@@ -158,7 +158,6 @@ impl Reporting {
     ) -> Option<Reporting> {
         let results = Arc::clone(service.results.as_ref().filter(|_| !wish.is_relaxed())?);
         let domain = servers::publisher(service, next_hop)?;
-        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         let record = match service.resolver.txt(&format!("_smtp._tls.{domain}")).await {
             Ok(answer) => record::find(&answer.records),
             Err(failure) if failure.is_absence() => Ok(None),
