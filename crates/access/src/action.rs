@@ -87,7 +87,7 @@ impl Evaluation<'_> {
                 Outcome::Dunno
             }
             // Numbers alone are what pop-before-smtp tables hold.
-            _ if word.bytes().all(|b| b.is_ascii_digit()) && rest.is_empty() => Outcome::Permit,
+            _ if is_number(word) && rest.is_empty() => Outcome::Permit,
             _ => match reply_code(word) {
                 Some(code) => self.refuse_with(code, Detail(7, 1), rest),
                 None => self.restrictions(table, value).await,
@@ -160,6 +160,11 @@ impl Evaluation<'_> {
         let steps = reader.read(self.list, table, value);
         self.run_steps(&steps).await
     }
+}
+
+/// Nothing at all is no number: a service that says nothing permits nothing.
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// `4NN` or `5NN`.
