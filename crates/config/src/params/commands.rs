@@ -43,7 +43,7 @@ params! { commands, "Commands";
     postmulti_stop_commands: Text = "stop abort drain quick-stop", Accepted("every instance is started with its own -c DIR; there is no postmulti command");
 
     /// Whether sendmail(1) takes CRLF for a line end.
-    sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Planned("it is not built yet");
+    sendmail_fix_line_endings: Text(min: 1, form: OneOf(&["always", "strict", "never"])) = "always", Works;
 
     /// The group of the commands that submit mail and control the queue.
     setgid_group: Text(min: 1) = "postdrop", Accepted("no command is set-group-id: messages are submitted through a socket");

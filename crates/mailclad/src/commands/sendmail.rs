@@ -201,8 +201,13 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
     let probe = line.envelope.purpose == Purpose::Probe;
     let header = match probe && !line.recipients_from_header {
         true => Vec::new(),
-        false => copy_input(&mut io::stdin().lock(), &mut content, line.ignore_dots)
-            .map_err(|error| Fatal(TEMPFAIL, format!("reading the message: {error}")))?,
+        false => copy_input(
+            &mut io::stdin().lock(),
+            &mut content,
+            line.ignore_dots,
+            settings.get(params::sendmail_fix_line_endings),
+        )
+        .map_err(|error| Fatal(TEMPFAIL, format!("reading the message: {error}")))?,
     };
     let mut recipients = Vec::new();
     for word in &line.operands {
@@ -304,20 +309,34 @@ fn rewind(mut content: &File) -> Result<(), Fatal> {
     io::Seek::rewind(&mut content).map_err(|error| Fatal(TEMPFAIL, error.to_string()))
 }
 
-/// Copies a message to its end or to a line with a single dot, CR LF becoming LF. Gives its header, up to a bound.
-fn copy_input(input: &mut impl BufRead, content: &mut File, ignore_dots: bool) -> io::Result<Vec<u8>> {
+/// Copies a message to its end or to a line with a single dot. Gives its header, up to a bound. CR LF becomes LF by
+/// `sendmail_fix_line_endings`: always, never, or with `strict` when the first line ends so.
+fn copy_input(
+    input: &mut impl BufRead,
+    content: &mut File,
+    ignore_dots: bool,
+    fix_line_endings: &str,
+) -> io::Result<Vec<u8>> {
     const MOST_HEADER: usize = 1024 * 1024;
     let mut out = io::BufWriter::new(content);
     let mut header = Vec::new();
     let mut in_header = true;
     let mut at_line_start = true;
+    // With `strict` the first line decides.
+    let mut fixes = match fix_line_endings {
+        "never" => Some(false),
+        "strict" => None,
+        _ => Some(true),
+    };
     let mut line = Vec::new();
     loop {
         line.clear();
         if input.by_ref().take(LINE).read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        if line.ends_with(b"\r\n") {
+        let with_cr = line.ends_with(b"\r\n");
+        let fixes = *fixes.get_or_insert(with_cr);
+        if with_cr && fixes {
             line.truncate(line.len() - 2);
             line.push(b'\n');
         }
@@ -376,9 +395,26 @@ fn stand_alone(settings: &Settings) -> Result<ExitCode, Fatal> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn line_endings() {
+        for (mode, input, expected) in [
+            ("always", "A: b\n\r\nx\r\n", "A: b\n\nx\n"),
+            ("never", "A: b\r\n\r\nx\r\n", "A: b\r\n\r\nx\r\n"),
+            ("strict", "A: b\r\n\r\nx\r\n", "A: b\n\nx\n"),
+            ("strict", "A: b\n\nx\r\n", "A: b\n\nx\r\n"),
+        ] {
+            let mut file = tempfile::tempfile().unwrap();
+            copy_input(&mut input.as_bytes(), &mut file, false, mode).unwrap();
+            rewind(&file).ok().unwrap();
+            let mut copied = String::new();
+            file.read_to_string(&mut copied).unwrap();
+            assert_eq!(copied, expected, "{mode}");
+        }
+    }
+
     fn copied(input: &str, ignore_dots: bool) -> (String, String) {
         let mut file = tempfile::tempfile().unwrap();
-        let header = copy_input(&mut input.as_bytes(), &mut file, ignore_dots).unwrap();
+        let header = copy_input(&mut input.as_bytes(), &mut file, ignore_dots, "always").unwrap();
         let mut text = String::new();
         io::Seek::rewind(&mut file).unwrap();
         file.read_to_string(&mut text).unwrap();
