@@ -98,6 +98,13 @@ impl Resolver {
         Resolver { servers: Current::new(Source::Fixed(servers)), hosts: None, cache: Cache::default() }
     }
 
+    /// The names that a name may stand for (resolv.conf(5); postconf(5), smtp_dns_resolver_options), in the order in which they are tried.
+    /// `defaults` is RES_DEFNAMES: a name without a dot is looked for in the first search domain; `searches` is RES_DNSRCH: names are
+    /// looked for in all of them.
+    pub fn meanings(&self, name: &str, defaults: bool, searches: bool) -> Vec<String> {
+        meanings(name, &self.servers.servers().0.search, defaults, searches)
+    }
+
     /// The mail exchangers of a domain, in the order of the reply. The null MX is one of them
     /// ([`Mx::is_null`]). `dnssec` asks for a validated answer.
     pub async fn mx(&self, domain: &str, dnssec: bool) -> Result<Answer<Mx>, Failure> {
@@ -344,6 +351,17 @@ fn certain<T>(name: &str, records: Vec<T>) -> Answer<T> {
     Answer { records, secure: false, ttl: Duration::ZERO, aliases: Vec::new(), name: name.to_owned() }
 }
 
+fn meanings(name: &str, search: &[String], defaults: bool, searches: bool) -> Vec<String> {
+    let below = |count: usize| search.iter().take(count).map(|domain| format!("{name}.{domain}"));
+    let all = if searches { search.len() } else { 1 };
+    let own = std::iter::once(name.to_owned());
+    match (name.ends_with('.'), name.contains('.')) {
+        (false, false) if defaults => below(all).chain(own).collect(),
+        (false, true) if searches => own.chain(below(all)).collect(),
+        _ => own.collect(),
+    }
+}
+
 /// The name in the letters of the DNS (A-labels), without the dot at its end. Underscores and the like, which services use, stay as
 /// they are.
 pub fn ascii_name(name: &str) -> Result<String, Failure> {
@@ -374,6 +392,28 @@ fn reversed(address: IpAddr) -> String {
             let digits: Vec<String> =
                 v6.octets().iter().rev().map(|byte| format!("{:x}.{:x}", byte & 15, byte >> 4)).collect();
             digits.join(".")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_name_may_stand_for() {
+        let search = ["a.test".to_owned(), "b.test".to_owned()];
+        for (name, defaults, searches, expected) in [
+            ("mx", false, false, "mx"),
+            ("mx", true, false, "mx.a.test mx"),
+            ("mx", true, true, "mx.a.test mx.b.test mx"),
+            ("mx", false, true, "mx"),
+            ("mx.c", true, false, "mx.c"),
+            ("mx.c", true, true, "mx.c mx.c.a.test mx.c.b.test"),
+            ("mx.c.", true, true, "mx.c."),
+        ] {
+            let found = meanings(name, &search, defaults, searches).join(" ");
+            assert_eq!(found, expected, "{name} {defaults} {searches}");
         }
     }
 }

@@ -23,6 +23,9 @@ type Connection = dgram_stream::Connection<UdpConnect, Request>;
 const MAX_SERVERS: usize = 3;
 const MAX_ATTEMPTS: u32 = 5;
 
+/// Domains that names are searched in at most, as in the C library.
+const MAX_SEARCH: usize = 6;
+
 /// Servers and how to ask them.
 pub(crate) struct Servers {
     connections: Vec<Connection>,
@@ -30,6 +33,8 @@ pub(crate) struct Servers {
     attempts: u32,
     rotate: bool,
     turn: AtomicUsize,
+    /// `search`, or else `domain`.
+    pub(crate) search: Vec<String>,
 }
 
 impl Servers {
@@ -42,6 +47,7 @@ impl Servers {
             attempts: attempts.clamp(1, MAX_ATTEMPTS),
             rotate,
             turn: AtomicUsize::new(0),
+            search: Vec::new(),
         }
     }
 
@@ -55,7 +61,8 @@ impl Servers {
             addresses.extend(plain.map(|server| SocketAddr::new(IpAddr::from(server), 53)));
         }
         let timeout = Duration::from_secs(u64::from(config.timeout.clamp(1, 30)));
-        Servers::new(&addresses, timeout, config.attempts, config.rotate)
+        let search = config.get_last_search_or_domain().take(MAX_SEARCH).cloned().collect();
+        Servers { search, ..Servers::new(&addresses, timeout, config.attempts, config.rotate) }
     }
 
     /// Asks until a server knows. NXDOMAIN is an answer here; everything else that is none is `TryAgain`.

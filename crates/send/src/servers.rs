@@ -80,6 +80,9 @@ pub(crate) struct Choice {
     pub(crate) waits_for_mx_address: bool,
     /// smtp_cname_overrides_servername
     pub(crate) names_alias_target: bool,
+    /// smtp_dns_resolver_options: res_defnames and res_dnsrch.
+    pub(crate) default_names: bool,
+    pub(crate) search_names: bool,
     /// use_srv_lookup
     pub(crate) srv_services: Vec<String>,
     /// ignore_srv_lookup_error
@@ -115,7 +118,7 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found,
 /// The mail exchangers of a domain; its own addresses where it has none.
 async fn of_domain(service: &Service, domain: &str, port: u16) -> Result<Found, NoServer> {
     let choice = &service.choice;
-    let answer = match service.resolver.mx(domain, service.dns_support == DnsSupport::Dnssec).await {
+    let answer = match exchangers(service, domain).await {
         Ok(answer) => answer,
         // RFC 5321 section 5.1: the domain is its own exchanger. That there is no other must be vouched for as well.
         Err(failure) if failure.is_absence() || choice.ignores_mx_failure => {
@@ -203,9 +206,40 @@ async fn note_security(service: &Service, secure: bool) {
     }
 }
 
+/// What a name may stand for (smtp_dns_resolver_options).
+fn meanings(service: &Service, name: &str) -> Vec<String> {
+    let Choice { default_names, search_names, .. } = service.choice;
+    match (default_names || search_names) && dns::address_literal(name).is_none() {
+        true => service.resolver.meanings(name, default_names, search_names),
+        false => vec![name.to_owned()],
+    }
+}
+
+/// The mail exchangers of the first name that has any, or the first failure.
+async fn exchangers(service: &Service, domain: &str) -> Result<Answer<Mx>, Failure> {
+    let dnssec = service.dns_support == DnsSupport::Dnssec;
+    let mut absence = None;
+    for name in meanings(service, domain) {
+        match service.resolver.mx(&name, dnssec).await {
+            Err(failure) if failure.is_absence() => _ = absence.get_or_insert(failure),
+            other => return other,
+        }
+    }
+    Err(absence.unwrap_or(Failure::BadName))
+}
+
+/// The addresses of the first name that has any, or the first failure.
 async fn addresses(service: &Service, host: &str) -> Result<Answer<IpAddr>, Failure> {
     let dnssec = service.dns_support == DnsSupport::Dnssec;
-    service.resolver.addresses(host, service.family, service.host_lookup, dnssec).await
+    let (family, lookup) = (service.family, service.host_lookup);
+    let mut absence = None;
+    for name in meanings(service, host) {
+        match service.resolver.addresses(&name, family, lookup, dnssec).await {
+            Err(failure) if failure.is_absence() => _ = absence.get_or_insert(failure),
+            other => return other,
+        }
+    }
+    Err(absence.unwrap_or(Failure::BadName))
 }
 
 fn servers_of<'a>(
@@ -337,6 +371,8 @@ mod tests {
     use super::*;
 
     const CHOICE: Choice = Choice {
+        default_names: false,
+        search_names: false,
         srv_services: Vec::new(),
         ignores_srv_failure: false,
         srv_fallback: false,

@@ -336,7 +336,11 @@ fn mime_limits(settings: &Settings) -> mail::mime::Limits {
 }
 
 fn choice(settings: &Settings) -> Choice {
+    let resolver = config::list::split(settings.client(params::smtp_dns_resolver_options));
+    let asks_for = |option: &str| resolver.iter().any(|word| word.eq_ignore_ascii_case(option));
     Choice {
+        default_names: asks_for("res_defnames"),
+        search_names: asks_for("res_dnsrch"),
         address_limit: limit(settings.client(params::smtp_mx_address_limit)),
         randomizes: settings.client(params::smtp_randomize_addresses),
         balances: settings.client(params::smtp_balance_inet_protocols),

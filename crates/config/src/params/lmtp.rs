@@ -73,7 +73,7 @@ params! { lmtp, "LMTP client";
     lmtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
 
     /// As `smtp_dns_resolver_options`, for the LMTP client.
-    lmtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Planned("these DNS lookups are not built yet");
+    lmtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Works;
 
     /// As `smtp_dns_support_level`, for the LMTP client.
     lmtp_dns_support_level: Text(form: OneOf(&["", "disabled", "enabled", "dnssec"])) = "", Works;

@@ -106,7 +106,7 @@ params! { smtp, "SMTP client";
     smtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
 
     /// Options of the DNS resolver: complete names, search domains.
-    smtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Planned("these DNS lookups are not built yet");
+    smtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Works;
 
     /// How much DNS is used: disabled, enabled, dnssec.
     smtp_dns_support_level: Text(form: OneOf(&["", "disabled", "enabled", "dnssec"])) = "", Works;

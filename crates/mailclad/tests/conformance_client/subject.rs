@@ -84,7 +84,10 @@ impl Subject {
         let write = |name: &str, text: &str| std::fs::write(root.join(name), text).unwrap();
         write(
             "resolv.conf",
-            &format!("nameserver {}\noptions edns0 trust-ad timeout:2\n", kind.name_server()),
+            &format!(
+                "nameserver {}\nsearch search.test\noptions edns0 trust-ad timeout:2\n",
+                kind.name_server()
+            ),
         );
         write("main.cf", &main_cf(root, files, configuration));
         write("master.cf", &master_cf(files, root, configuration, port));
