@@ -14,7 +14,7 @@ use dns::Resolver;
 use maillog::Log;
 use route::Routing;
 use smtp::decode::BareNewline;
-use smtp::server::{CommandFilter, CommandList, EhloKeywords, Options, TlsOffer};
+use smtp::server::{CommandFilter, CommandList, EhloKeywords, Options, TlsOffer, Verp};
 use tables::domain_search::ParentStyle;
 use tables::{Flags, Key, Maps, MatchList, MatchStyle, Tables};
 use tls::ServerLevel;
@@ -49,6 +49,8 @@ pub(crate) struct Service {
     bare_newline_exclusions: MatchList,
     xclient_hosts: MatchList,
     xforward_hosts: MatchList,
+    verp_clients: MatchList,
+    verp: Verp,
     /// smtpd_discard_ehlo_keyword_address_maps: stronger than smtpd_discard_ehlo_keywords.
     discard_maps: Maps,
     /// The handshake comes before the greeting.
@@ -100,6 +102,7 @@ pub(crate) struct Service {
 pub(crate) struct Trusted {
     pub(crate) xclient: bool,
     pub(crate) xforward: bool,
+    pub(crate) verp: Option<Verp>,
 }
 
 /// Limits of one client over its sessions; 0 is none.
@@ -184,6 +187,11 @@ impl Service {
             bare_newline_exclusions: hosts(params::smtpd_forbid_bare_newline_exclusions),
             xclient_hosts: hosts(params::smtpd_authorized_xclient_hosts),
             xforward_hosts: hosts(params::smtpd_authorized_xforward_hosts),
+            verp_clients: hosts(params::smtpd_authorized_verp_clients),
+            verp: Verp {
+                default_delimiters: settings.get(params::default_verp_delimiters).to_owned(),
+                delimiter_filter: settings.get(params::verp_delimiter_filter).to_owned(),
+            },
             wrapper: level == ServerLevel::Wrapper,
             tls,
             slow_shutdown: (!settings.get(params::tls_fast_shutdown_enable))
@@ -282,8 +290,9 @@ impl Service {
 
     /// What the client may say of others; `None` for nothing. Who can not be looked up is not trusted.
     pub(crate) async fn trusted(&self, name: &str, address: IpAddr) -> Option<Trusted> {
-        let mut found = [false; 2];
-        for (found, list) in found.iter_mut().zip([&self.xclient_hosts, &self.xforward_hosts]) {
+        let lists = [&self.xclient_hosts, &self.xforward_hosts, &self.verp_clients];
+        let mut found = [false; 3];
+        for (found, list) in found.iter_mut().zip(lists) {
             *found = match list.matches_host(name, Some(address)).await {
                 Ok(found) => found,
                 Err(why) => {
@@ -292,8 +301,9 @@ impl Service {
                 }
             };
         }
-        let [xclient, xforward] = found;
-        (xclient || xforward).then_some(Trusted { xclient, xforward })
+        let [xclient, xforward, verp] = found;
+        let trusted = Trusted { xclient, xforward, verp: verp.then(|| self.verp.clone()) };
+        (xclient || xforward || verp).then_some(trusted)
     }
 
     /// EHLO keywords that this client is not to hear; `None`: what the options say. The error is for the log.

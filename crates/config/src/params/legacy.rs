@@ -4,7 +4,7 @@ use crate::param::params;
 
 params! { legacy, "Old names";
     /// Old name of `smtpd_authorized_verp_clients`.
-    authorized_verp_clients: Text(form: Patterns) = "", Planned("VERP is not built yet");
+    authorized_verp_clients: Text(form: Patterns) = "", Works;
 
     /// Old name of `smtp_fallback_relay`.
     fallback_relay: Text(form: List) = "", Works;

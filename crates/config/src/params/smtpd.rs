@@ -7,7 +7,7 @@ params! { smtpd, "SMTP server";
     disable_vrfy_command: Bool = "no", Works;
 
     /// Clients that may use XVERP.
-    smtpd_authorized_verp_clients: Text(form: Patterns) = "$authorized_verp_clients", Planned("VERP is not built yet");
+    smtpd_authorized_verp_clients: Text(form: Patterns) = "$authorized_verp_clients", Works;
 
     /// Clients that may use XCLIENT.
     smtpd_authorized_xclient_hosts: Text(form: Patterns) = "", Works;

@@ -213,8 +213,9 @@ impl Driver<'_> {
                 }
             }
         }
-        if let Some(Trusted { xclient, xforward }) = self.service.trusted(&client.name, self.address).await {
-            options = Arc::new(Options { xclient, xforward, ..(*options).clone() });
+        let trusted = self.service.trusted(&client.name, self.address).await;
+        if let Some(Trusted { xclient, xforward, verp }) = trusted {
+            options = Arc::new(Options { xclient, xforward, verp, ..(*options).clone() });
         }
         (options, refusal)
     }

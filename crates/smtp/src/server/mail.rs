@@ -100,6 +100,10 @@ impl Pending<MailFrom> {
         if session.needs_smtputf8(&transaction.envelope.sender, transaction.envelope.smtputf8) {
             return session.say(reply::NEED_SMTPUTF8, Effect::Failed);
         }
+        let mut transaction = transaction;
+        if let Some(XverpDelimiters(first, second)) = transaction.verp {
+            transaction.envelope.verp = Some(format!("{first}{second}"));
+        }
         session.transaction = Some(transaction);
         session.say(reply, Effect::Done)
     }
