@@ -1,14 +1,14 @@
 //! Doing a job with the recipient's rights.
 //!
-//! As root, each job is done by a process of its own: this program again, started with [`ARGUMENT`], its job and the message
-//! on its standard input, its answer on its standard output. That process gives up root before it looks at anything but the
-//! job, and has the rights of a user and of one group, without secondary groups, as Postfix has it. A job with
-//! root's rights is refused.
+//! As root, jobs are done by other processes: this program again, started with [`ARGUMENT`], jobs and messages on its standard
+//! input, answers on its standard output. Such a process gives up root before it looks at anything but its first job, and has
+//! the rights of a user and of one group, without secondary groups, as Postfix has it; it does jobs with these rights and no
+//! others. A job with root's rights is refused.
 //!
 //! Without root (quickstart, tests) jobs are done in this process, with the rights that it has.
 
 use std::io::{self, Read, Write};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mail::Status;
@@ -17,6 +17,7 @@ use crate::content::Body;
 use crate::failure::{Failure, reason};
 use crate::job::{Done, Job, Work, perform};
 use crate::user::Rights;
+use crate::workers::Workers;
 
 /// The private first argument of the process that does one job.
 pub const ARGUMENT: &str = "--deliver-as";
@@ -29,11 +30,11 @@ pub type DropPrivileges = fn(&str, u32, u32) -> io::Result<()>;
 const NO_NAME: &str = ":";
 
 /// Longest job, in bytes; and longest answer. A list of destinations is the longest of both.
-const LONGEST: usize = 16 * 1024 * 1024;
+pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 
-/// The whole life of the process that does one job. `drop_privileges` is called before anything else is done.
+/// The whole life of a process that does jobs of one user. `drop_privileges` is called before anything else is done.
 pub fn run(drop_privileges: DropPrivileges) -> ExitCode {
-    match do_one(drop_privileges, &mut io::stdin().lock(), &mut io::stdout().lock()) {
+    match do_all(drop_privileges, &mut io::stdin().lock(), &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("mailclad: deliver-as: fatal: {error}");
@@ -42,22 +43,53 @@ pub fn run(drop_privileges: DropPrivileges) -> ExitCode {
     }
 }
 
-fn do_one(drop_privileges: DropPrivileges, input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+/// Until the input ends between two jobs.
+fn do_all(drop_privileges: DropPrivileges, input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    let mut rights = None;
+    while let Some(job) = next_job(input)? {
+        // Whatever of the message the work did not want is passed over, so that the next job begins where it begins.
+        let mut message = input.take(job.length);
+        let done = match rights.replace(job.rights) {
+            Some(own) if own != job.rights => {
+                return Err(io::Error::other("a job with the rights of another"));
+            }
+            Some(_) => perform(&job.work, &mut message, job.length),
+            None => match enter(&job, drop_privileges) {
+                Ok(()) => perform(&job.work, &mut message, job.length),
+                Err(error) => {
+                    // Without the rights there is nothing that this process may do.
+                    let failure = Failure::system(format!("cannot deliver as the recipient: {error}"));
+                    return answer(&Done::Failed(failure), &mut message, output);
+                }
+            },
+        };
+        answer(&done, &mut message, output)?;
+    }
+    Ok(())
+}
+
+fn answer(done: &Done, message: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    io::copy(message, &mut io::sink())?;
+    let bytes = postcard::to_stdvec(done).map_err(io::Error::other)?;
+    output.write_all(&(bytes.len() as u32).to_le_bytes())?;
+    output.write_all(&bytes)?;
+    output.flush()
+}
+
+fn next_job(input: &mut dyn Read) -> io::Result<Option<Job>> {
     let mut length = [0; 4];
-    input.read_exact(&mut length)?;
+    // The end of the input before the first byte is the end of the work.
+    if input.read(&mut length[..1])? == 0 {
+        return Ok(None);
+    }
+    input.read_exact(&mut length[1..])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > LONGEST {
         return Err(io::Error::other("the job is too long"));
     }
     let mut bytes = vec![0; length];
     input.read_exact(&mut bytes)?;
-    let job: Job = postcard::from_bytes(&bytes).map_err(io::Error::other)?;
-    let done = match enter(&job, drop_privileges) {
-        Ok(()) => perform(&job.work, input, job.length),
-        Err(error) => Done::Failed(Failure::system(format!("cannot deliver as the recipient: {error}"))),
-    };
-    output.write_all(&postcard::to_stdvec(&done).map_err(io::Error::other)?)?;
-    output.flush()
+    postcard::from_bytes(&bytes).map(Some).map_err(io::Error::other)
 }
 
 fn enter(job: &Job, drop_privileges: DropPrivileges) -> io::Result<()> {
@@ -71,8 +103,8 @@ fn enter(job: &Job, drop_privileges: DropPrivileges) -> io::Result<()> {
 /// How jobs are done here.
 #[derive(Clone)]
 pub(crate) enum Deliverer {
-    /// By a process for each.
-    Child,
+    /// By processes that have the rights.
+    Children(Arc<Workers>),
     /// By this process. fcntl(2) locks do not keep its own threads apart, so mailboxes are written one at a time.
     InProcess(Arc<Mutex<()>>),
 }
@@ -80,7 +112,12 @@ pub(crate) enum Deliverer {
 impl Deliverer {
     /// By what this process may do.
     pub(crate) fn new() -> Deliverer {
-        if rustix::process::geteuid().is_root() { Deliverer::Child } else { Deliverer::in_process() }
+        if rustix::process::geteuid().is_root() { Deliverer::children() } else { Deliverer::in_process() }
+    }
+
+    /// By processes that have the rights.
+    pub(crate) fn children() -> Deliverer {
+        Deliverer::Children(Arc::default())
     }
 
     /// With the rights of this process.
@@ -91,7 +128,7 @@ impl Deliverer {
     /// The rights that a delivery for `wanted` really has.
     pub(crate) fn rights(&self, wanted: Rights) -> Rights {
         match self {
-            Deliverer::Child => wanted,
+            Deliverer::Children(_) => wanted,
             Deliverer::InProcess(_) => {
                 Rights { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
             }
@@ -110,7 +147,7 @@ impl Deliverer {
         let job = Job { rights: self.rights(rights), chroot, work, length: body.length };
         let this = self.clone();
         let done = tokio::task::spawn_blocking(move || match this {
-            Deliverer::Child => in_child(&job, &body),
+            Deliverer::Children(workers) => in_child(&workers, &job, &body),
             Deliverer::InProcess(_) if job.chroot.is_some() => {
                 Done::Failed(Failure::system("chroot needs the rights of root"))
             }
@@ -120,47 +157,22 @@ impl Deliverer {
                 perform(&job.work, &mut body.reader(), job.length)
             }
         });
-        done.await.unwrap_or_else(|error| Done::Failed(Failure::system(error.to_string())))
+        let done = done.await.unwrap_or_else(|error| Done::Failed(Failure::system(error.to_string())));
+        if let Deliverer::Children(workers) = self {
+            workers.sweep();
+        }
+        done
     }
 }
 
-fn in_child(job: &Job, body: &Body) -> Done {
+fn in_child(workers: &Workers, job: &Job, body: &Body) -> Done {
     if job.rights.uid == 0 {
         let text = "mail is not delivered with the rights of root: give root an alias";
         return Done::Failed(Failure::new(Status::new(4, 7, 0), text));
     }
-    match ask_child(job, body) {
+    match workers.perform(job, body) {
         Ok(done) => done,
         Err(error) => Done::Failed(Failure::system(format!("delivery process failed: {}", reason(&error)))),
-    }
-}
-
-fn ask_child(job: &Job, body: &Body) -> io::Result<Done> {
-    let job_bytes = postcard::to_stdvec(job).map_err(io::Error::other)?;
-    if job_bytes.len() > LONGEST {
-        return Err(io::Error::other("the job is too long"));
-    }
-    // The link to this program itself: what was started stays what is started, even after an upgrade of the file.
-    let mut child =
-        Command::new("/proc/self/exe").arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let sent = (|| {
-        let Some(mut stdin) = child.stdin.take() else { return Ok(()) };
-        stdin.write_all(&(job_bytes.len() as u32).to_le_bytes())?;
-        stdin.write_all(&job_bytes)?;
-        io::copy(&mut body.reader(), &mut stdin).map(drop)
-    })();
-    let mut answer = Vec::new();
-    let heard = match child.stdout.take() {
-        Some(stdout) => stdout.take(LONGEST as u64).read_to_end(&mut answer).map(drop),
-        None => Ok(()),
-    };
-    child.wait()?;
-    heard?;
-    // A child that has answered before it read everything is no trouble; one that has not says nothing.
-    match (postcard::from_bytes(&answer), sent) {
-        (Ok(done), _) => Ok(done),
-        (Err(_), Err(error)) => Err(error),
-        (Err(_), Ok(())) => Err(io::Error::other("it ended without an answer")),
     }
 }
 
@@ -175,8 +187,9 @@ mod tests {
         input.extend(bytes);
         input.extend(body);
         let mut output = Vec::new();
-        do_one(drop_privileges, &mut &input[..], &mut output)?;
-        Ok(postcard::from_bytes(&output).unwrap())
+        do_all(drop_privileges, &mut &input[..], &mut output)?;
+        assert_eq!(u32::from_le_bytes(output[..4].try_into().unwrap()) as usize, output.len() - 4);
+        Ok(postcard::from_bytes(&output[4..]).unwrap())
     }
 
     fn job(uid: u32, work: Work, length: u64) -> Job {
@@ -207,9 +220,43 @@ mod tests {
     }
 
     #[test]
+    fn one_process_does_many_jobs_of_one_user_and_none_of_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| vec![directory.path().join(name).display().to_string()];
+        std::fs::write(directory.path().join("list"), "a, b\n").unwrap();
+        let read = |name: &str| Work::Read(ReadList { paths: path(name), owner: None });
+        let mut input = Vec::new();
+        let mut add = |uid, name: &str, body: &[u8]| {
+            let bytes = postcard::to_stdvec(&job(uid, read(name), body.len() as u64)).unwrap();
+            input.extend((bytes.len() as u32).to_le_bytes());
+            input.extend(bytes);
+            // Nobody reads it: it must not be taken for the next job.
+            input.extend(body);
+        };
+        add(1000, "list", b"a message that the work does not want");
+        add(1000, "missing", b"");
+        let mut output = Vec::new();
+        do_all(|_, _, _| Ok(()), &mut &input[..], &mut output).unwrap();
+        let mut answers = Vec::new();
+        let mut rest = &output[..];
+        while let Some((length, more)) = rest.split_at_checked(4) {
+            let (answer, more) = more.split_at(u32::from_le_bytes(length.try_into().unwrap()) as usize);
+            answers.push(postcard::from_bytes::<Done>(answer).unwrap());
+            rest = more;
+        }
+        assert_eq!(answers.len(), 2);
+        assert_eq!(answers[1], Done::NoList);
+        let bytes = postcard::to_stdvec(&job(1001, read("list"), 0)).unwrap();
+        input.extend((bytes.len() as u32).to_le_bytes());
+        input.extend(bytes);
+        let error = do_all(|_, _, _| Ok(()), &mut &input[..], &mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "a job with the rights of another");
+    }
+
+    #[test]
     fn nonsense_on_the_input_is_an_error() {
-        for input in [&b""[..], &[1, 0], &[255, 255, 255, 255], &[2, 0, 0, 0, 255, 255]] {
-            assert!(do_one(|_, _, _| Ok(()), &mut &input[..], &mut Vec::new()).is_err(), "{input:?}");
+        for input in [&[1, 0][..], &[255, 255, 255, 255], &[2, 0, 0, 0, 255, 255]] {
+            assert!(do_all(|_, _, _| Ok(()), &mut &input[..], &mut Vec::new()).is_err(), "{input:?}");
         }
     }
 
@@ -217,14 +264,14 @@ mod tests {
     fn a_process_without_an_answer_is_a_delay() {
         // The program of this test does not know the argument, complains, and ends without reading its input.
         let list = Work::Read(ReadList { paths: vec!["/".into()], owner: None });
-        let done = in_child(&job(1000, list, 0), &Body::inline(vec![b'x'; 1_000_000]));
+        let done = in_child(&Workers::default(), &job(1000, list, 0), &Body::inline(vec![b'x'; 1_000_000]));
         assert!(matches!(done, Done::Failed(failure) if failure.status == Status::new(4, 3, 0)));
     }
 
     #[test]
     fn nothing_is_done_as_root() {
         let list = Work::Read(ReadList { paths: vec!["/".into()], owner: None });
-        let done = in_child(&job(0, list, 0), &Body::inline(Vec::new()));
+        let done = in_child(&Workers::default(), &job(0, list, 0), &Body::inline(Vec::new()));
         assert!(matches!(done, Done::Failed(failure) if failure.status == Status::new(4, 7, 0)));
     }
 }

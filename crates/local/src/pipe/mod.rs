@@ -257,7 +257,7 @@ mod tests {
             ("root", "user= command-line attribute specifies root privileges"),
             ("no-such-user-here", "unknown username: no-such-user-here"),
         ] {
-            let agent = agent(&format!("user={user} argv=/bin/true"), Deliverer::Child);
+            let agent = agent(&format!("user={user} argv=/bin/true"), Deliverer::children());
             assert_eq!(agent.rights().await, Err(expected.to_owned()));
         }
     }
