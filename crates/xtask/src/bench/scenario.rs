@@ -227,6 +227,8 @@ impl Scenario {
                     size: 0,
                     recipient: String::new(),
                 };
+                // Processes of earlier work would hold these sessions for nothing.
+                subject.restart()?;
                 let before = subject.memory();
                 let held = load::idle(&load, *sessions).await?;
                 let after = subject.memory();
