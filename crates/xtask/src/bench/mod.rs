@@ -111,7 +111,7 @@ async fn in_folder(options: &Options, program: &Path, folder: &Path) -> Result<S
         eprintln!("{}", row.line());
         rows.push(row);
     }
-    let text = report::page(&rows, options.repeats, &report::limits());
+    let text = report::page(&rows, options.repeats, options.scale, &report::limits());
     if !options.output.is_empty() {
         std::fs::write(&options.output, &text).map_err(|error| format!("{}: {error}", options.output))?;
     }

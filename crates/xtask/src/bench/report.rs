@@ -79,13 +79,13 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The whole page.
-pub(crate) fn page(rows: &[Row], repeats: usize, limits: &str) -> String {
+pub(crate) fn page(rows: &[Row], repeats: usize, scale: usize, limits: &str) -> String {
     let mut out = String::from(
         "# Performance\n\nWritten by `cargo run --release --package xtask -- bench --output docs/performance.md`: Debian's Postfix and Mailclad on one\n\
          machine, with the same main.cf and master.cf, on the same file system, in turn. Cost is the CPU time of all processes of the\n\
          mail system for one unit; the load has its own. Machines differ and are shared: the ratios are what counts.\n\n",
     );
-    out.push_str(&format!("Medians of {repeats} runs. {limits}\n\n"));
+    out.push_str(&format!("Medians of {repeats} runs with {scale} % of the load. {limits}\n\n"));
     out.push_str("| work (unit) | Postfix | Mailclad | cost | goal | Postfix | Mailclad | rate |\n|---|---|---|---|---|---|---|---|\n");
     rows.iter().for_each(|row| out.push_str(&row.markdown()));
     out
