@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
 use crate::case::{Case, Configuration, Log};
 use crate::normalise::{self, Names};
@@ -200,12 +201,26 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// Ports below those that the system gives to outgoing connections; each subject has its own part.
 fn free_ports(kind: Kind, count: usize) -> Vec<u16> {
-    let first = match kind {
-        Kind::Postfix => 12_000,
-        Kind::Mailclad => 22_000,
+    const COUNT: u16 = 10_000;
+    // Suites run at the same time, and a port is not taken before its server is there: nobody gets the same one twice in a row.
+    static NEXT: Mutex<[u16; 2]> = Mutex::new([0; 2]);
+    let (at, first) = match kind {
+        Kind::Postfix => (0, 12_000),
+        Kind::Mailclad => (1, 22_000),
     };
-    let free = (first..first + 10_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    free.take(count).collect()
+    let mut next = NEXT.lock().unwrap();
+    let mut ports = Vec::new();
+    for _ in 0..COUNT {
+        if ports.len() == count {
+            break;
+        }
+        let port = first + next[at];
+        next[at] = (next[at] + 1) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            ports.push(port);
+        }
+    }
+    ports
 }
 
 /// The first word of the case's log lines.
