@@ -1,5 +1,5 @@
-//! Giving up root. One of the four files with unsafe code: the C library's calls change all threads of the process at
-//! once, as POSIX demands, and no safe wrapper does that.
+//! Giving up root. The C library's calls change all threads of the process at once, as POSIX demands; those of `rustix`
+//! change the calling thread alone.
 //!
 //! After [`become_user`] the process can not regain what it gave up.
 

@@ -1,4 +1,4 @@
-//! regcomp(3), regexec(3), regerror(3), regfree(3): the one file of this crate with `unsafe`.
+//! regcomp(3), regexec(3), regerror(3), regfree(3), for tables of type `regexp:`.
 //!
 //! Everything the C functions get is owned here and lives through the call; nothing they give back is kept beyond
 //! the `regex_t` itself.
