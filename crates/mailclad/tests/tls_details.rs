@@ -76,6 +76,27 @@ fn names_and_spellings_of_wrapper_mode() {
     assert!(!checked.status.success() && said.contains("-o"), "blanks around = are told: {said}");
 }
 
+#[test]
+fn check_says_what_is_wrong_with_a_certificate() {
+    for (extra, expected) in [
+        ("smtpd_tls_chain_files = /nonexistent/c.pem", "/nonexistent/c.pem"),
+        ("smtpd_tls_chain_files =\nsmtpd_tls_cert_file = /nonexistent/d.pem", "/nonexistent/d.pem"),
+    ] {
+        let site = Site::new(&Authority::new("Test CA"), extra);
+        let checked = site.run(&["check"], "");
+        let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+        let told = said.lines().any(|line| {
+            line.contains("master.cf, line 1: service ")
+                && line.contains(expected)
+                && line.contains("No such file")
+        });
+        assert!(told, "{extra}: {said}");
+    }
+    let site = Site::new(&Authority::new("Test CA"), "");
+    let said = String::from_utf8_lossy(&site.run(&["check"], "").stderr).into_owned();
+    assert!(!said.contains("disabling TLS support"), "{said}");
+}
+
 /// A session in wrapper mode, with a client certificate and its key from one file.
 fn certified(site: &Site, name: &str) -> SslStream<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", site.wrapper_port)).unwrap();

@@ -49,6 +49,9 @@ pub fn report(directory: &Path) -> ExitCode {
         eprintln!("postfix: warning: {warning}");
     }
     print(&findings(&configuration));
+    for warning in certificates(&configuration) {
+        eprintln!("postfix: warning: {warning}");
+    }
     match errors(&configuration) {
         errors if errors.is_empty() => ExitCode::SUCCESS,
         errors => {
@@ -97,6 +100,33 @@ fn errors(configuration: &Configuration) -> Vec<String> {
             }
             Ok(_) => {}
         }
+    }
+    found
+}
+
+/// What the TLS of each service that hears clients would say at its start: a file that is missing, a key of another certificate. It
+/// is no reason not to start: such a service answers STARTTLS with 454, and waits for better files.
+fn certificates(configuration: &Configuration) -> Vec<String> {
+    let mut found = Vec::new();
+    for service in configuration.services() {
+        if service.kind != ServiceKind::Inet || service.program != "smtpd" {
+            continue;
+        }
+        let Ok(settings) = configuration.settings_of(service) else { continue };
+        let Ok((level, _)) = tls::ServerLevel::of(&settings) else { continue };
+        if !level.is_on() {
+            continue;
+        }
+        let mut notices = Vec::new();
+        let opened = tls::server::Server::new(&settings, level, &service.name, &mut notices);
+        let mut said: Vec<String> = notices.into_iter().map(|tls::Notice(text)| text).collect();
+        if let Err(tls::server::Unavailable(why)) = opened
+            && !said.contains(&why)
+        {
+            said.push(why);
+        }
+        let place = format!("{}, line {}: service {}", service.file, service.line, service.name);
+        found.extend(said.into_iter().map(|text| format!("{place}: {text}")));
     }
     found
 }
