@@ -84,6 +84,20 @@ const fn entry(name: &'static str, takes: Takes, needs: Needs, run: Run) -> Rest
 use Needs as N;
 use Takes as T;
 
+/// A search among the servers of a name: which name, which of its servers.
+macro_rules! servers {
+    ($whose:ident, $servers:ident) => {
+        |e, a| Box::pin(server_access::check(e, a, Whose::$whose, Servers::$servers))
+    };
+}
+
+/// A search for a name in a block list of domains.
+macro_rules! rhsbl {
+    ($whose:ident) => {
+        |e, a| Box::pin(dns_list::reject_rhsbl(e, a, Whose::$whose))
+    };
+}
+
 /// By subject, in the order of postconf(5).
 static RESTRICTIONS: &[Restriction] = &[
     // Any list.
@@ -104,30 +118,18 @@ static RESTRICTIONS: &[Restriction] = &[
     entry("permit_tls_all_clientcerts", T::Nothing, N::Nothing, certificate::permit_tls_all_clientcerts),
     entry("check_client_access", T::Table, N::Nothing, search::check_client_access),
     entry("check_address_map", T::Table, N::Nothing, search::check_address_map),
-    entry("check_client_a_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Client, Servers::Itself))
-    }),
-    entry("check_client_mx_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Client, Servers::Mx))
-    }),
-    entry("check_client_ns_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Client, Servers::Ns))
-    }),
+    entry("check_client_a_access", T::Table, N::Nothing, servers!(Client, Itself)),
+    entry("check_client_mx_access", T::Table, N::Nothing, servers!(Client, Mx)),
+    entry("check_client_ns_access", T::Table, N::Nothing, servers!(Client, Ns)),
     entry(
         "check_reverse_client_hostname_access",
         T::Table,
         N::Nothing,
         search::check_reverse_client_hostname_access,
     ),
-    entry("check_reverse_client_hostname_a_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Itself))
-    }),
-    entry("check_reverse_client_hostname_mx_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Mx))
-    }),
-    entry("check_reverse_client_hostname_ns_access", T::Table, N::Nothing, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::ReverseClient, Servers::Ns))
-    }),
+    entry("check_reverse_client_hostname_a_access", T::Table, N::Nothing, servers!(ReverseClient, Itself)),
+    entry("check_reverse_client_hostname_mx_access", T::Table, N::Nothing, servers!(ReverseClient, Mx)),
+    entry("check_reverse_client_hostname_ns_access", T::Table, N::Nothing, servers!(ReverseClient, Ns)),
     entry("check_ccert_access", T::CertificateTable, N::Nothing, certificate::check_ccert_access),
     entry("check_sasl_access", T::Table, N::Nothing, search::check_sasl_access),
     entry("reject_unknown_client_hostname", T::Nothing, N::Nothing, client::reject_unknown_client_hostname),
@@ -141,51 +143,31 @@ static RESTRICTIONS: &[Restriction] = &[
     ),
     entry("reject_rbl_client", T::DnsList, N::Nothing, dns_list::reject_rbl_client),
     entry("permit_dnswl_client", T::DnsList, N::Nothing, dns_list::permit_dnswl_client),
-    entry("reject_rhsbl_client", T::DnsList, N::Nothing, |e, a| {
-        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Client))
-    }),
-    entry("reject_rhsbl_reverse_client", T::DnsList, N::Nothing, |e, a| {
-        Box::pin(dns_list::reject_rhsbl(e, a, Whose::ReverseClient))
-    }),
+    entry("reject_rhsbl_client", T::DnsList, N::Nothing, rhsbl!(Client)),
+    entry("reject_rhsbl_reverse_client", T::DnsList, N::Nothing, rhsbl!(ReverseClient)),
     entry("permit_rhswl_client", T::DnsList, N::Nothing, dns_list::permit_rhswl_client),
     // HELO.
     entry("check_helo_access", T::Table, N::Helo, search::check_helo_access),
-    entry("check_helo_a_access", T::Table, N::Helo, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Itself))
-    }),
-    entry("check_helo_mx_access", T::Table, N::Helo, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Mx))
-    }),
-    entry("check_helo_ns_access", T::Table, N::Helo, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Helo, Servers::Ns))
-    }),
+    entry("check_helo_a_access", T::Table, N::Helo, servers!(Helo, Itself)),
+    entry("check_helo_mx_access", T::Table, N::Helo, servers!(Helo, Mx)),
+    entry("check_helo_ns_access", T::Table, N::Helo, servers!(Helo, Ns)),
     entry("reject_invalid_helo_hostname", T::Nothing, N::Helo, helo::reject_invalid_helo_hostname),
     entry("reject_invalid_hostname", T::Nothing, N::Helo, helo::reject_invalid_helo_hostname),
     entry("reject_non_fqdn_helo_hostname", T::Nothing, N::Helo, helo::reject_non_fqdn_helo_hostname),
     entry("reject_non_fqdn_hostname", T::Nothing, N::Helo, helo::reject_non_fqdn_helo_hostname),
     entry("reject_unknown_helo_hostname", T::Nothing, N::Helo, helo::reject_unknown_helo_hostname),
     entry("reject_unknown_hostname", T::Nothing, N::Helo, helo::reject_unknown_helo_hostname),
-    entry("reject_rhsbl_helo", T::DnsList, N::Helo, |e, a| {
-        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Helo))
-    }),
+    entry("reject_rhsbl_helo", T::DnsList, N::Helo, rhsbl!(Helo)),
     // The sender.
     entry("check_sender_access", T::Table, N::Sender, search::check_sender_access),
-    entry("check_sender_a_access", T::Table, N::Sender, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Itself))
-    }),
-    entry("check_sender_mx_access", T::Table, N::Sender, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Mx))
-    }),
-    entry("check_sender_ns_access", T::Table, N::Sender, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Sender, Servers::Ns))
-    }),
+    entry("check_sender_a_access", T::Table, N::Sender, servers!(Sender, Itself)),
+    entry("check_sender_mx_access", T::Table, N::Sender, servers!(Sender, Mx)),
+    entry("check_sender_ns_access", T::Table, N::Sender, servers!(Sender, Ns)),
     entry("reject_non_fqdn_sender", T::Nothing, N::Sender, address::reject_non_fqdn_sender),
     entry("reject_unknown_sender_domain", T::Nothing, N::Sender, address::reject_unknown_sender_domain),
     entry("reject_unlisted_sender", T::Nothing, N::Sender, address::reject_unlisted_sender),
     entry("reject_unverified_sender", T::Nothing, N::Sender, verify::reject_unverified_sender),
-    entry("reject_rhsbl_sender", T::DnsList, N::Sender, |e, a| {
-        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Sender))
-    }),
+    entry("reject_rhsbl_sender", T::DnsList, N::Sender, rhsbl!(Sender)),
     entry("reject_sender_login_mismatch", T::Nothing, N::Sender, login::reject_sender_login_mismatch),
     entry(
         "reject_authenticated_sender_login_mismatch",
@@ -207,15 +189,9 @@ static RESTRICTIONS: &[Restriction] = &[
     ),
     // The recipient.
     entry("check_recipient_access", T::Table, N::Recipient, search::check_recipient_access),
-    entry("check_recipient_a_access", T::Table, N::Recipient, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Itself))
-    }),
-    entry("check_recipient_mx_access", T::Table, N::Recipient, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Mx))
-    }),
-    entry("check_recipient_ns_access", T::Table, N::Recipient, |e, a| {
-        Box::pin(server_access::check(e, a, Whose::Recipient, Servers::Ns))
-    }),
+    entry("check_recipient_a_access", T::Table, N::Recipient, servers!(Recipient, Itself)),
+    entry("check_recipient_mx_access", T::Table, N::Recipient, servers!(Recipient, Mx)),
+    entry("check_recipient_ns_access", T::Table, N::Recipient, servers!(Recipient, Ns)),
     entry("permit_auth_destination", T::Nothing, N::Recipient, relay::permit_auth_destination),
     entry("reject_maps_rbl", T::Nothing, N::Nothing, dns_list::reject_maps_rbl),
     entry("permit_mx_backup", T::Nothing, N::Recipient, mx_backup::permit_mx_backup),
@@ -232,9 +208,7 @@ static RESTRICTIONS: &[Restriction] = &[
     entry("reject_unlisted_recipient", T::Nothing, N::Recipient, address::reject_unlisted_recipient),
     entry("check_recipient_maps", T::Nothing, N::Recipient, address::reject_unlisted_recipient),
     entry("reject_unverified_recipient", T::Nothing, N::Recipient, verify::reject_unverified_recipient),
-    entry("reject_rhsbl_recipient", T::DnsList, N::Recipient, |e, a| {
-        Box::pin(dns_list::reject_rhsbl(e, a, Whose::Recipient))
-    }),
+    entry("reject_rhsbl_recipient", T::DnsList, N::Recipient, rhsbl!(Recipient)),
     // DATA, ETRN.
     entry("reject_multi_recipient_bounce", T::Nothing, N::Nothing, address::reject_multi_recipient_bounce),
     entry("check_etrn_access", T::Table, N::Etrn, search::check_etrn_access),
