@@ -51,10 +51,18 @@ impl World {
         }
     }
 
+    /// The handshakes that the server saw.
+    fn handshakes(&self) -> Vec<String> {
+        self.peer.heard().into_iter().filter(|line| line.starts_with("-- TLS")).collect()
+    }
+
     fn count(&self, part: &str) -> usize {
         self.site.log().lines().filter(|line| line.contains(part)).count()
     }
 }
+
+/// The file is in data_directory, whatever is named here.
+const CACHE: &str = "smtp_tls_session_cache_database = btree:DIR/scache\n";
 
 const ALWAYS: &str = "smtp_connection_cache_destinations = 127.0.3.1\n";
 
@@ -158,11 +166,37 @@ fn a_stop_and_a_reload_say_farewell() {
 
 #[test]
 fn the_second_connection_resumes() {
-    let world = World::new("tls PEM", "smtp_tls_session_cache_database = btree:DIR/scache\n");
+    let world = World::new("tls PEM", CACHE);
     world.send_one_by_one(2);
-    let heard = world.peer.heard();
-    let shakes: Vec<&String> = heard.iter().filter(|line| line.starts_with("-- TLS")).collect();
-    assert_eq!(shakes, ["-- TLSv1.3 --", "-- TLSv1.3, resumed --"], "{heard:?}");
+    assert_eq!(world.handshakes(), ["-- TLSv1.3 --", "-- TLSv1.3, resumed --"]);
+}
+
+#[test]
+fn sessions_survive_a_restart_where_the_settings_keep_them() {
+    for (settings, second) in [(CACHE, "-- TLSv1.3, resumed --"), ("", "-- TLSv1.3 --")] {
+        let mut world = World::new("tls PEM", settings);
+        world.send_one_by_one(1);
+        world.site.stop();
+        world.site.restart();
+        world.send("again@far.test");
+        world.site.wait_for_log(&["to=<again@far.test>, ", "status=sent"]);
+        assert_eq!(world.handshakes(), ["-- TLSv1.3 --", second], "{settings}");
+    }
+}
+
+#[test]
+fn a_session_ends_with_the_authorities_that_it_was_judged_by() {
+    let mut world = World::new("tls PEM", CACHE);
+    world.send_one_by_one(1);
+    world.site.stop();
+    world.site.write("other.pem", &Authority::new("Other CA").certificate_pem);
+    let main_cf = std::fs::read_to_string(world.site.dir.path().join("main.cf")).unwrap();
+    let other = world.site.dir.path().join("other.pem");
+    world.site.write("main.cf", &format!("{main_cf}smtp_tls_CAfile = {}\n", other.display()));
+    world.site.restart();
+    world.send("again@far.test");
+    world.site.wait_for_log(&["to=<again@far.test>, ", "status=sent"]);
+    assert_eq!(world.handshakes(), ["-- TLSv1.3 --", "-- TLSv1.3 --"]);
 }
 
 #[test]

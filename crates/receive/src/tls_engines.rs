@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use maillog::Log;
 use tls::files::Files;
@@ -12,9 +11,6 @@ use tls::server::Server;
 use tokio::sync::watch;
 
 use crate::serve::drained;
-
-/// How often resumable sessions are written to their files. What a crash loses costs full handshakes.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// The TLS servers by the names of their services.
 #[derive(Default)]
@@ -70,24 +66,8 @@ impl TlsEngines {
 
     /// Saves sessions now and then, and once more at the end.
     pub(crate) async fn keep_sessions(&self, mut draining: watch::Receiver<bool>, log: Log) {
-        let mut last_error = None;
-        loop {
-            let ends = tokio::select! {
-                () = drained(&mut draining) => true,
-                () = tokio::time::sleep(SAVE_EVERY) => false,
-            };
-            let result = self.save_sessions();
-            // A full disk is told once, not every minute.
-            if let Err(why) = &result
-                && last_error.as_ref() != Some(why)
-            {
-                maillog::warning!(log, "{why}");
-            }
-            last_error = result.err();
-            if ends {
-                return;
-            }
-        }
+        let warn = |why: &str| maillog::warning!(log, "{why}");
+        tls::session_cache::keep_saved(drained(&mut draining), || self.save_sessions(), warn).await;
     }
 
     fn save_sessions(&self) -> Result<(), String> {

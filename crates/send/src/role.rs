@@ -13,6 +13,8 @@ use maillog::Log;
 use tables::Tables;
 use tls::files::Files;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::content::Content;
 use crate::renewal::Renewal;
@@ -72,6 +74,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     let (_control, calls) = Link::open(control, "master").map_err(|error| error.to_string())?;
     forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
     let services = Arc::new(prepared.services);
+    let (drained, saving) = keep_sessions(&services, prepared.log.clone());
     let mut renewal = Renewal::new(prepared.files, prepared.log);
     if let Some(reports) = prepared.reports {
         tokio::spawn(reports.run());
@@ -133,7 +136,25 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     if let Some(farewells) = farewells {
         let _ = farewells.await;
     }
+    drop(drained);
+    let _ = saving.await;
     Ok(())
+}
+
+/// Saves the sessions of all services now and then, and once more when the sender is dropped.
+fn keep_sessions(
+    services: &Arc<HashMap<String, Result<Arc<Service>, String>>>,
+    log: Log,
+) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (end, ended) = oneshot::channel();
+    let services = Arc::clone(services);
+    let saving = tokio::spawn(async move {
+        let clients = || services.values().flatten().filter_map(|service| service.client.as_ref().ok());
+        let save = || clients().try_for_each(tls::client::Client::save_sessions);
+        let warn = |why: &str| maillog::warning!(log, "{why}");
+        tls::session_cache::keep_saved(async { _ = ended.await }, save, warn).await;
+    });
+    (end, saving)
 }
 
 /// Kept connections end with a farewell; those still in use will not be kept.

@@ -105,6 +105,14 @@ pub(crate) struct Service {
     pub(crate) client: Result<Client, String>,
 }
 
+/// What the TLS engine shares with others and leaves behind.
+pub(crate) enum Keeping<'a> {
+    /// It belongs to this service of master.cf: its files are shared, its sessions survive a restart.
+    Service { name: &'a str, files: &'a Arc<Files> },
+    /// It serves one command.
+    Nothing,
+}
+
 impl Service {
     /// Reads the settings of an entry; with the rights of whoever starts the role, because of the client's keys.
     pub(crate) fn new(
@@ -121,7 +129,8 @@ impl Service {
         let protocols = settings.get(params::inet_protocols);
         let own_addresses =
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
-        Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, files)
+        let keeping = Keeping::Service { name: &entry.name, files };
+        Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, keeping)
     }
 
     /// From settings; `own_addresses` are those of this machine, where mail for others must not go. Without any, it may go anywhere.
@@ -132,7 +141,7 @@ impl Service {
         log: Log,
         resolver: Arc<Resolver>,
         tables: &Tables,
-        files: &Arc<Files>,
+        keeping: Keeping<'_>,
     ) -> Result<Service, String> {
         let level = ClientLevel::of(&settings)?;
         let policy_text = settings.client(params::smtp_tls_policy_maps);
@@ -151,7 +160,7 @@ impl Service {
             false => None,
         };
         let is_used = level != ClientLevel::None || policy_maps.is_some() || per_site.is_some();
-        let client = engine(&settings, files, is_used, &log);
+        let client = engine(&settings, keeping, is_used, &log);
         let tls_log = TlsLog::open(&settings, tables, &log);
         if is_used && tls_log.is_verbose() {
             maillog::info!(log, "initializing the client-side TLS engine");
@@ -311,9 +320,14 @@ impl Service {
 }
 
 /// The TLS engine. What is wrong with it is told at start where TLS may be used; mail that wants TLS waits.
-fn engine(settings: &Settings, files: &Arc<Files>, is_used: bool, log: &Log) -> Result<Client, String> {
+fn engine(settings: &Settings, keeping: Keeping<'_>, is_used: bool, log: &Log) -> Result<Client, String> {
     let mut notices = Vec::new();
-    let client = Client::with_files(settings, Arc::clone(files), &mut notices);
+    let client = match keeping {
+        Keeping::Service { name, files } => {
+            Client::of_service(name, settings, Arc::clone(files), &mut notices)
+        }
+        Keeping::Nothing => Client::new(settings, &mut notices),
+    };
     notices.dedup();
     if is_used {
         for notice in notices {

@@ -34,6 +34,7 @@ pub mod policy;
 pub mod problem;
 pub mod protocols;
 pub mod server;
+pub mod session_cache;
 pub mod sts;
 mod trace;
 mod trust;

@@ -32,6 +32,7 @@ pub(crate) fn write(folder: &Path, domains: &[String]) {
     pem("nexthop.pem", &root.issue_as("domain.test", kind, &everybody("")), "");
     pem("wildcard.pem", &root.issue_as("wild.test", kind, &everybody("*.")), "");
     pem("other.pem", &root.issue("other.test", kind), "");
+    pem("idn.pem", &root.issue("mx.xn--bcher-kva.test", kind), "");
     pem("expired.pem", &root.issue_as("mx.test", kind, &old), "");
     pem("stranger.pem", &stranger.issue_as("mx.test", kind, &everybody("mx.")), "");
     pem("chained.pem", &middle.issue_as("mx.test", kind, &everybody("mx.")), &middle.certificate_pem);

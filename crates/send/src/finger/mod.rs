@@ -11,7 +11,6 @@ use dns::Resolver;
 use maillog::{Log, Sink};
 use smtp::client::Peer;
 use tables::Tables;
-use tls::client::Client;
 use tls::policy::{Needs, Plan, Unmet};
 
 pub use self::report::{Mode, Report};
@@ -19,7 +18,7 @@ pub use self::report::{Mode, Report};
 use crate::connect;
 use crate::next_hop::NextHop;
 use crate::servers::{self, Server};
-use crate::service::Service;
+use crate::service::{Keeping, Service};
 use crate::session::Stream;
 use crate::wish::Policy;
 
@@ -54,10 +53,10 @@ impl Finger {
         let tables = Tables::new(Arc::new(move |text: &str| warn(&format!("warning: {text}"))));
         // Who asks about this very machine wants an answer: nothing is its own.
         let host = config::HostFacts::default();
-        let (resolver, files) = (Arc::new(resolver), Arc::default());
-        let service = Service::of(settings, Vec::new(), &host, log, resolver, &tables, &files)?;
-        if let Some(why) = service.client.as_ref().map_or_else(|why| Some(why.clone()), Client::trouble) {
-            return Err(why);
+        let resolver = Arc::new(resolver);
+        let service = Service::of(settings, Vec::new(), &host, log, resolver, &tables, Keeping::Nothing)?;
+        if let Err(why) = &service.client {
+            return Err(why.clone());
         }
         Ok(Finger { service, wanted, say })
     }

@@ -1,7 +1,6 @@
 //! One context of the library for each set of terms that plans ask for. It never changes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::{Settings, params};
 use openssl::ssl::{SslContext, SslContextBuilder, SslSessionCacheMode};
@@ -14,6 +13,7 @@ use crate::level::ClientLevel;
 use crate::policy::{Digests, Plan, Terms};
 use crate::protocols::Protocols;
 use crate::server::new_context;
+use crate::session_cache::SessionCache;
 use crate::trust::Anchors;
 use crate::{Notice, ciphers, ffi, groups, options, trust};
 
@@ -62,14 +62,14 @@ pub(super) struct Parts {
     /// https_CAfile, or nothing for the system's; mail servers under MTA-STS are judged by them.
     pub(super) web_authorities: Result<Option<Vec<X509>>, String>,
     pub(super) digests: Digests,
-    /// How long sessions are kept; `None` when they are not.
-    pub(super) session_lifetime: Option<Duration>,
+    /// Digest of everything read here: a session lives no longer than what it was judged by.
+    binding: [u8; 32],
 }
 
 /// A context with its sessions.
 pub(super) struct Ready {
     pub(super) context: SslContext,
-    pub(super) sessions: Option<Arc<Sessions>>,
+    pub(super) sessions: Option<Sessions>,
     /// The cipher string, for the log.
     pub(super) ciphers: String,
 }
@@ -109,23 +109,20 @@ impl Parts {
                 .map(Some)
                 .map_err(|why| format!("https_CAfile = {web}: {why}")),
         };
-        let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
-        let kept =
-            !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
+        let binding = binding(&identities, &anchors, &authorities, &web_authorities);
         Ok(Parts {
             settings: settings.clone(),
+            binding,
             identities,
             anchors,
             authorities,
             web_authorities,
             digests: Digests::parse(settings.get(params::tls_dane_digests))?,
-            // As in Postfix, less than two minutes is no use.
-            session_lifetime: kept.then(|| lifetime.max(Duration::from_secs(120))),
         })
     }
 
     /// Builds a context. The error is for the log.
-    pub(super) fn build(&self, key: &Key) -> Result<Ready, String> {
+    pub(super) fn build(&self, key: &Key, cache: Option<&Arc<SessionCache>>) -> Result<Ready, String> {
         let Parts { settings, .. } = self;
         let failed = |error: openssl::error::ErrorStack| error.to_string();
         let Terms { protocols: list, ciphers: grade, exclude } = &key.terms;
@@ -158,8 +155,8 @@ impl Parts {
         }
         ffi::prepare_dane(&mut context, self.digests.iter()).map_err(failed)?;
         trust::verify(&mut context, false);
-        let sessions = match self.session_lifetime {
-            Some(lifetime) => Some(Sessions::install(&mut context, lifetime)),
+        let sessions = match cache {
+            Some(cache) => Some(Sessions::install(&mut context, cache, self.binding)),
             None => {
                 context.set_session_cache_mode(SslSessionCacheMode::OFF);
                 None
@@ -179,4 +176,21 @@ impl Parts {
                 .map_err(failed),
         }
     }
+}
+
+/// A digest of the client's certificates and of the authorities that it trusts.
+fn binding(
+    identities: &[Identity],
+    anchors: &Anchors,
+    authorities: &Result<Vec<X509>, String>,
+    web_authorities: &Result<Option<Vec<X509>>, String>,
+) -> [u8; 32] {
+    let mut digest = openssl::sha::Sha256::new();
+    digest.update(format!("{anchors:?}\n").as_bytes());
+    let own = identities.iter().map(|identity| &identity.certificate);
+    let trusted = authorities.iter().flatten().chain(web_authorities.iter().flatten().flatten());
+    for certificate in own.chain(trusted) {
+        digest.update(&certificate.to_der().unwrap_or_default());
+    }
+    digest.finish()
 }

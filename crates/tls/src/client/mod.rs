@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use config::{Settings, params};
 use mail::TlsFacts;
@@ -34,6 +34,7 @@ use crate::level::ClientLevel;
 use crate::log_level::LogLevels;
 use crate::policy::{Admitted, END_ENTITY, Plan, StsPlan, TRUST_ANCHOR, TlsaRecord, Unmet};
 use crate::problem::HandshakeFailure;
+use crate::session_cache::SessionCache;
 use crate::trace::Tracer;
 use crate::{Notice, ffi, fingerprint, library, options, trust};
 
@@ -56,6 +57,8 @@ pub struct Client {
     settings: Settings,
     files: Arc<Files>,
     state: Mutex<State>,
+    /// Sessions that may be resumed, if they are kept at all; they outlive the contexts.
+    sessions: Option<Arc<SessionCache>>,
     digest: MessageDigest,
     timeout: Duration,
     tracer: Tracer,
@@ -98,17 +101,36 @@ pub enum Shortcoming {
 }
 
 impl Client {
-    /// A client for one use; see [`Client::with_files`].
+    /// A client for one use, whose sessions end with it; see [`Client::of_service`].
     pub fn new(settings: &Settings, notices: &mut Vec<Notice>) -> Result<Client, String> {
-        let client = Client::with_files(settings, Arc::default(), notices)?;
+        let sessions = session_lifetime(settings).map(SessionCache::in_memory);
+        let client = Client::read(settings, Arc::default(), sessions, notices)?;
         client.trouble().map_or(Ok(client), Err)
     }
 
-    /// Reads keys and authorities of a service (smtp or lmtp), as far as `files` does not have them; with the rights of whoever
-    /// starts it. The error is for the log; deliveries that want TLS are deferred then.
-    pub fn with_files(
+    /// Reads keys and authorities of a service (smtp or lmtp), as far as `files` does not have them, and the sessions that it kept; with
+    /// the rights of whoever starts it. The error is for the log; deliveries that want TLS are deferred then.
+    pub fn of_service(
+        service: &str,
         settings: &Settings,
         files: Arc<Files>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Client, String> {
+        let directory = settings.get(params::data_directory);
+        let sessions = session_lifetime(settings)
+            .map(|lifetime| SessionCache::of_service(lifetime, directory, "smtp", service));
+        if let Some(Err(why)) = sessions.as_ref().map(|sessions| sessions.load(SystemTime::now())) {
+            notices.push(Notice(format!(
+                "smtp_tls_session_cache_database: {why}; handshakes are full at first"
+            )));
+        }
+        Client::read(settings, files, sessions, notices)
+    }
+
+    fn read(
+        settings: &Settings,
+        files: Arc<Files>,
+        sessions: Option<SessionCache>,
         notices: &mut Vec<Notice>,
     ) -> Result<Client, String> {
         library::configure(settings)?;
@@ -132,9 +154,16 @@ impl Client {
                 settings.get(params::anvil_rate_time_unit),
             ),
             state: Mutex::new(State { parts, contexts: HashMap::new() }),
+            sessions: sessions.map(Arc::new),
             settings: settings.clone(),
             files,
         })
+    }
+
+    /// Writes the sessions that may be resumed to their file, so that they survive a restart. The error is for the log.
+    pub fn save_sessions(&self) -> Result<(), String> {
+        let Some(sessions) = &self.sessions else { return Ok(()) };
+        sessions.save(SystemTime::now()).map_err(|why| format!("smtp_tls_session_cache_database: {why}"))
     }
 
     /// The digest of fingerprints.
@@ -285,13 +314,22 @@ impl Client {
         if let Some(ready) = state.contexts.get(&key) {
             return Ok(Arc::clone(ready));
         }
-        let ready = Arc::new(state.parts.as_ref().map_err(Clone::clone)?.build(&key)?);
+        let ready =
+            Arc::new(state.parts.as_ref().map_err(Clone::clone)?.build(&key, self.sessions.as_ref())?);
         if state.contexts.len() >= MAX_CONTEXTS {
             state.contexts.clear();
         }
         state.contexts.insert(key, Arc::clone(&ready));
         Ok(ready)
     }
+}
+
+/// How long sessions are kept; `None` when they are not.
+fn session_lifetime(settings: &Settings) -> Option<Duration> {
+    let lifetime = settings.client(params::smtp_tls_session_cache_timeout);
+    let kept = !settings.client(params::smtp_tls_session_cache_database).is_empty() && !lifetime.is_zero();
+    // As in Postfix, less than two minutes is no use.
+    kept.then(|| lifetime.max(Duration::from_secs(120)))
 }
 
 /// What the server must show. False: the library can use none of the records.

@@ -284,11 +284,23 @@ fn dane(wish: &Wish, facts: &Facts) -> Result<(ClientLevel, Option<TlsaSet>), Un
 /// RFC 7672 section 3.2.2: beside the base domain a certificate may be for the next hop, under both its names.
 fn names_beside_tlsa(facts: &Facts) -> Vec<String> {
     let Mx::Found { name, .. } = &facts.mx else { return Vec::new() };
-    let mut names = vec![facts.next_hop.clone()];
+    let mut names = vec![in_ascii(&facts.next_hop)];
     if !name.eq_ignore_ascii_case(&facts.next_hop) {
-        names.push(name.clone());
+        names.push(in_ascii(name));
     }
     names
+}
+
+/// A name as certificates have it: in A-labels (RFC 5280 section 7.2, RFC 5890). What has no such form stays, and matches nothing.
+fn in_ascii(name: &str) -> String {
+    let (dot, bare) = match name.strip_prefix('.') {
+        Some(bare) => (".", bare),
+        None => ("", name),
+    };
+    match name.is_ascii() {
+        true => name.to_owned(),
+        false => idna::domain_to_ascii(bare).map_or_else(|_| name.to_owned(), |ascii| format!("{dot}{ascii}")),
+    }
 }
 
 /// The words of a match list as names. An address has no sub-domains.
@@ -303,6 +315,7 @@ fn names(patterns: &[String], facts: &Facts) -> Vec<String> {
             "dot-nexthop" => format!(".{}", facts.next_hop),
             _ => pattern.clone(),
         };
+        let name = in_ascii(&name);
         if !found.contains(&name) {
             found.push(name);
         }
@@ -323,8 +336,9 @@ fn server_name(wish: &Wish, facts: &Facts, level: ClientLevel) -> Result<Option<
     if name.parse::<std::net::IpAddr>().is_ok() && name != word {
         return Ok(None);
     }
-    match is_hostname(name) {
-        true => Ok(Some(name.to_owned())),
+    let name = in_ascii(name);
+    match is_hostname(&name) {
+        true => Ok(Some(name)),
         false => Err(Unmet::Configuration(format!(
             "\"smtp_tls_servername = {word}\" specifies an invalid hostname"
         ))),

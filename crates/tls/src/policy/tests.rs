@@ -96,8 +96,15 @@ fn names_and_server_names() {
         let plan = decide(&wish, &plain, Needs::default());
         assert_eq!(plan.as_ref().map(|plan| plan.server_name()).map_err(|_| ()), expected, "{word}");
     }
-    let wish = Wish { server_name: Some("nexthop".into()), ..wish(May) };
-    assert_eq!(at(&wish, &literal).server_name(), None);
+    let nexthop = |wish| Wish { server_name: Some("nexthop".into()), ..wish };
+    assert_eq!(at(&nexthop(wish(May)), &literal).server_name(), None);
+    let beyond = Facts { next_hop: "bücher.test".into(), ..plain };
+    let plan = at(&nexthop(wish(Secure)), &beyond);
+    assert_eq!(plan.names(), ["xn--bcher-kva.test", ".xn--bcher-kva.test", "mx.test"]);
+    assert_eq!(plan.server_name(), Some("xn--bcher-kva.test"));
+    let patterns = ["Bücher.test", ".grün.test", "xn--a.test", "\u{200d}"].map(str::to_owned).to_vec();
+    let plan = at(&Wish { names: patterns, ..wish(Verify) }, &beyond);
+    assert_eq!(plan.names(), ["xn--bcher-kva.test", ".xn--grn-ioa.test", "xn--a.test", "\u{200d}"]);
 }
 
 #[test]

@@ -1,14 +1,13 @@
 //! The accepting side: what a service needs for TLS, shared by all its sessions, and the handshake.
 //!
 //! - `context.rs`: one context of the library, made of settings and files. `own_certificates.rs`: what it shows.
-//! - `sessions.rs`, `session_cache.rs`, `tickets.rs`: resumption. They outlive the contexts.
+//! - `sessions.rs`, `tickets.rs`: resumption. They outlive the contexts.
 //! - `sni.rs`: certificates by the name that the client asks for.
 
 mod context;
 mod own_certificates;
 #[cfg(test)]
 mod resumption_tests;
-mod session_cache;
 mod sessions;
 mod sni;
 pub(crate) mod tickets;
@@ -159,9 +158,7 @@ impl Server {
     /// Writes the sessions that clients may resume to their file, so that they survive a restart. The error is for the log.
     pub fn save_sessions(&self) -> Result<(), String> {
         let Some(cache) = &self.resumption.cache else { return Ok(()) };
-        cache.save(SystemTime::now()).map_err(|error| {
-            format!("smtpd_tls_session_cache_database: cannot write {}: {error}", cache.file().display())
-        })
+        cache.save(SystemTime::now()).map_err(|why| format!("smtpd_tls_session_cache_database: {why}"))
     }
 
     /// Shakes hands over a connection that has spoken only plaintext so far; nothing of it may be left in buffers.

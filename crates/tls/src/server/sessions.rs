@@ -9,9 +9,9 @@ use openssl::hash::MessageDigest;
 use openssl::ssl::{SslContextBuilder, SslOptions, SslRef, SslSession, SslSessionCacheMode, SslVersion};
 
 use super::context::Terms;
-use super::session_cache::SessionCache;
 use super::tickets::{self, TicketKeys};
 use crate::log_level::LogLevels;
+use crate::session_cache::SessionCache;
 use crate::{Notice, ffi, journal, options};
 
 /// Shortest life of a session: less would only be a full handshake for nearly everybody.
@@ -49,14 +49,11 @@ impl Resumption {
         };
         let configured = !settings.get(params::smtpd_tls_session_cache_database).is_empty();
         let cache = (configured && !timeout.is_zero()).then(|| {
-            let name: String =
-                service.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let directory = settings.get(params::data_directory);
-            let cache = SessionCache::new(timeout, format!("{directory}/mailclad_smtpd_scache_{name}").into());
-            if let Err(error) = cache.load(SystemTime::now()) {
+            let cache = SessionCache::of_service(timeout, directory, "smtpd", service);
+            if let Err(why) = cache.load(SystemTime::now()) {
                 notices.push(Notice(format!(
-                    "smtpd_tls_session_cache_database: cannot read {}: {error}; clients begin with full handshakes",
-                    cache.file().display()
+                    "smtpd_tls_session_cache_database: {why}; clients begin with full handshakes"
                 )));
             }
             Arc::new(cache)

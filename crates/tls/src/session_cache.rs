@@ -1,7 +1,8 @@
-//! Sessions that clients may resume by their id (RFC 5246 section 7.3), shared by all sessions of a service.
+//! TLS sessions that can be resumed, kept for one service: those that its clients may take up again by their id (RFC 5246 section
+//! 7.3), or those that it may itself take up again with a server.
 //!
-//! A session holds keys, as tickets do; so they are kept for smtpd_tls_session_cache_timeout and no longer. They survive a
-//! restart in a file that only the process's user can read (postconf(5), smtpd_tls_session_cache_database).
+//! A session holds keys, as tickets do; so they are kept for the time of the settings and no longer. They survive a restart in a
+//! file that only the process's user can read (postconf(5), smtpd_tls_session_cache_database, smtp_tls_session_cache_database).
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -14,11 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Most bytes that the sessions of one service take; the oldest go first.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// A session with a larger encoding is not kept: a client with a huge certificate gets full handshakes.
+/// A session with a larger encoding is not kept: a peer with a huge certificate gets full handshakes.
 const MAX_SESSION: usize = 16 * 1024;
 
-/// Longest id, in bytes.
+/// Longest id, in bytes; digests are as long.
 const MAX_ID: usize = 32;
+
+/// How often resumable sessions are written to their files. What a crash loses costs full handshakes.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// What a file of sessions begins with.
 const MAGIC: &[u8] = b"mailclad tls sessions 1\n";
@@ -26,7 +30,8 @@ const MAGIC: &[u8] = b"mailclad tls sessions 1\n";
 /// The sessions.
 pub(crate) struct SessionCache {
     life: Duration,
-    file: PathBuf,
+    /// `None`: they end with the process.
+    file: Option<PathBuf>,
     kept: Mutex<Kept>,
 }
 
@@ -44,10 +49,46 @@ struct Session {
     der: Box<[u8]>,
 }
 
+/// Saves sessions now and then, and once more when `end` comes. A failure is told once, not every minute.
+pub async fn keep_saved(
+    end: impl Future<Output = ()>,
+    save: impl Fn() -> Result<(), String>,
+    tell: impl Fn(&str),
+) {
+    let mut end = std::pin::pin!(end);
+    let mut told = None;
+    loop {
+        let ended = tokio::time::timeout(SAVE_EVERY, &mut end).await.is_ok();
+        let trouble = save().err();
+        if let Some(why) = trouble.as_ref().filter(|why| told.as_ref() != Some(*why)) {
+            tell(why);
+        }
+        told = trouble;
+        if ended {
+            return;
+        }
+    }
+}
+
 impl SessionCache {
-    /// Sessions that live for `life` and survive in `file`.
-    pub(crate) fn new(life: Duration, file: PathBuf) -> SessionCache {
-        SessionCache { life, file, kept: Mutex::default() }
+    /// Sessions that live for `life` and end with the process.
+    pub(crate) fn in_memory(life: Duration) -> SessionCache {
+        SessionCache { life, file: None, kept: Mutex::default() }
+    }
+
+    /// Sessions that live for `life` and survive in the file of a service: `kind` is smtpd or smtp.
+    pub(crate) fn of_service(
+        life: Duration,
+        data_directory: &str,
+        kind: &str,
+        service: &str,
+    ) -> SessionCache {
+        let name: String = service.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        SessionCache::in_file(life, format!("{data_directory}/mailclad_{kind}_scache_{name}").into())
+    }
+
+    fn in_file(life: Duration, file: PathBuf) -> SessionCache {
+        SessionCache { file: Some(file), ..SessionCache::in_memory(life) }
     }
 
     /// Keeps a session.
@@ -67,16 +108,10 @@ impl SessionCache {
     }
 
     /// Takes over what an earlier process left. A file that is not there is no error, and one that is no such file is ignored.
-    pub(crate) fn load(&self, now: SystemTime) -> io::Result<()> {
-        // Read with the rights of the start, from a directory of a lesser user: no link, no pipe that never ends.
-        match std::fs::symlink_metadata(&self.file) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => return Err(io::Error::other("not a regular file")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        let mut bytes = Vec::new();
-        File::open(&self.file)?.take(2 * MAX_BYTES as u64).read_to_end(&mut bytes)?;
+    /// The error names the file.
+    pub(crate) fn load(&self, now: SystemTime) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let bytes = read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
         let mut kept = self.lock();
         for (id, session) in decode(&bytes) {
             // A clock that was wrong when the file was written must not make sessions live for ever.
@@ -88,8 +123,9 @@ impl SessionCache {
         Ok(())
     }
 
-    /// Writes the file anew, if there is anything new.
-    pub(crate) fn save(&self, now: SystemTime) -> io::Result<()> {
+    /// Writes the file anew, if there is anything new. The error names the file.
+    pub(crate) fn save(&self, now: SystemTime) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
         let bytes = {
             let mut kept = self.lock();
             if !std::mem::take(&mut kept.changed) {
@@ -98,12 +134,7 @@ impl SessionCache {
             kept.sweep(now);
             kept.encode()
         };
-        replace(&self.file, &bytes)
-    }
-
-    /// The file, for messages.
-    pub(crate) fn file(&self) -> &Path {
-        &self.file
+        replace(file, &bytes).map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -191,6 +222,20 @@ fn decode_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
+/// The bytes of a file of sessions; none when there is no file.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Read with the rights of the start, from a directory of a lesser user: no link, no pipe that never ends.
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(io::Error::other("not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(2 * MAX_BYTES as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Puts a new file in the place of the old one; whoever reads meanwhile sees one or the other.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
@@ -220,7 +265,7 @@ mod tests {
 
     #[test]
     fn sessions_expire_and_are_forgotten() {
-        let cache = SessionCache::new(HOUR, "/nowhere".into());
+        let cache = SessionCache::in_memory(HOUR);
         cache.keep(b"one", b"1", start());
         assert_eq!(cache.find(b"one", start()).as_deref(), Some(&b"1"[..]));
         assert_eq!(cache.find(b"one", start() + HOUR), None);
@@ -233,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_a_bound() {
-        let cache = SessionCache::new(HOUR, "/nowhere".into());
+        let cache = SessionCache::in_memory(HOUR);
         cache.keep(b"large", &vec![0; MAX_SESSION + 1], start());
         cache.keep(&[0; MAX_ID + 1], b"x", start());
         cache.keep(b"", b"x", start());
@@ -255,7 +300,7 @@ mod tests {
     fn sessions_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("scache");
-        let cache = SessionCache::new(HOUR, path.clone());
+        let cache = SessionCache::in_file(HOUR, path.clone());
         cache.load(start()).unwrap();
         cache.save(start()).unwrap();
         assert!(!path.exists(), "nothing to keep, nothing written");
@@ -264,21 +309,21 @@ mod tests {
         cache.save(start()).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        let next = SessionCache::new(HOUR, path.clone());
+        let next = SessionCache::in_file(HOUR, path.clone());
         next.load(start()).unwrap();
         assert_eq!(next.find(b"one", start()).as_deref(), Some(&b"1"[..]));
         assert_eq!(next.lock().sessions.len(), 1);
         std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
-        assert!(SessionCache::new(HOUR, dir.path().join("link")).load(start()).is_err());
+        assert!(SessionCache::in_file(HOUR, dir.path().join("link")).load(start()).is_err());
         // Shorter settings do not inherit longer lives.
-        let shorter = SessionCache::new(HOUR / 2, path);
+        let shorter = SessionCache::in_file(HOUR / 2, path);
         shorter.load(start()).unwrap();
         assert_eq!(shorter.lock().sessions.len(), 0);
     }
 
     #[test]
     fn a_damaged_file_is_read_as_far_as_it_makes_sense() {
-        let cache = SessionCache::new(HOUR, "/nowhere".into());
+        let cache = SessionCache::in_memory(HOUR);
         cache.keep(b"one", b"11", start());
         cache.keep(b"two", b"22", start());
         let whole = cache.lock().encode();
