@@ -35,6 +35,7 @@ pub mod problem;
 pub mod protocols;
 pub mod server;
 pub mod session_cache;
+pub mod stream;
 pub mod sts;
 mod trace;
 mod trust;

@@ -97,9 +97,15 @@ impl fmt::Display for HandshakeFailure {
     }
 }
 
+/// The lines of an error that came up on a connection; none when it has nothing to do with TLS.
+pub(crate) fn lines_of(error: &std::io::Error) -> Vec<String> {
+    let of_library = error.get_ref().and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>());
+    of_library.and_then(|error| error.ssl_error()).map(lines).unwrap_or_default()
+}
+
 /// `TLS library problem: error:0A0000C1:SSL routines::no shared cipher:ssl/statem/statem_srvr.c:2220:`, as Postfix writes
 /// each error of the library. OpenSSL 3 leaves the place of the function's name empty.
-pub fn lines(stack: &ErrorStack) -> Vec<String> {
+fn lines(stack: &ErrorStack) -> Vec<String> {
     stack
         .errors()
         .iter()

@@ -18,6 +18,8 @@
 //! | `set NAME = VALUE` | an override of the case's service |
 //! | `lmtp` | the service is lmtp(8) |
 //! | `peer LINE` | a line of the first server's script (support/peer.rs); `peer2` for the second mail exchanger |
+//! | `server KIND PEM` | a real server at the first server's address (real_peer.rs) |
+//! | `option TEXT` | a line of its configuration |
 //! | `nopeer` | nobody listens at the first server's address |
 //! | `dns NAME ...` | a record instead of the usual ones; `@` is the domain of the case, `mx.@` and `mx2.@` its servers, `IP1` and `IP2` their addresses |
 //! | `next TEXT` | the next hop, when it is not the domain |
@@ -31,6 +33,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::real_peer::{self, RealPeer};
 use crate::support::peer::Script;
 
 /// The cases that one start serves.
@@ -49,6 +52,8 @@ pub(crate) struct Case {
     pub(crate) lmtp: bool,
     /// Lines of the scripts of the two servers; nothing for one that does not listen.
     pub(crate) peers: [Option<Vec<String>>; 2],
+    /// In the place of the first.
+    pub(crate) real: Option<RealPeer>,
     pub(crate) dns: Vec<String>,
     pub(crate) next_hop: Option<String>,
     /// Name of a table and a line of it.
@@ -123,6 +128,13 @@ impl Case {
                 let at = usize::from(word == "peer2");
                 self.peers[at].get_or_insert_default().push(rest.to_owned());
             }
+            "server" => {
+                let (kind, pem) = split(rest);
+                let kind = real_peer::Kind::named(kind).ok_or("server exim, postfix or s_server")?;
+                self.peers[0] = None;
+                self.real = Some(RealPeer { kind, pem: pem.to_owned(), options: Vec::new() });
+            }
+            "option" => self.real.as_mut().ok_or("server first")?.options.push(rest.to_owned()),
             "nopeer" => self.peers[0] = None,
             "dns" => self.dns.push(rest.to_owned()),
             "next" => self.next_hop = Some(rest.to_owned()),

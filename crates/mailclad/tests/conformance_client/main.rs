@@ -12,6 +12,7 @@ mod case;
 mod compare;
 mod credentials;
 mod normalise;
+mod real_peer;
 mod subject;
 mod suite;
 #[path = "../support/mod.rs"]
@@ -20,5 +21,5 @@ mod support;
 /// The SMTP and LMTP clients.
 #[test]
 fn client() {
-    suite::run(150);
+    suite::run(470);
 }

@@ -5,7 +5,7 @@ pub(crate) type Names = Vec<(String, String)>;
 
 /// A log line with ids, times and places named away.
 pub(crate) fn log_line(line: &str, names: &Names) -> String {
-    let line = message_size(&queue_id(&named(line, names)));
+    let line = id_there(&message_size(&queue_id(&named(line, names))));
     // `delay=0.12, delays=0/0/0.1/0.02, tls=may, `: what TLS came to stands there since 3.11; tls_client.rs looks at it.
     match (line.find("delay="), line.find("dsn=")) {
         (Some(from), Some(to)) if from < to => format!("{}{}", &line[..from], &line[to..]),
@@ -27,7 +27,7 @@ pub(crate) fn heard(lines: &[String], names: &Names) -> Vec<String> {
             continue;
         }
         in_received = false;
-        shown.push(numbers(&size(&line)));
+        shown.push(library_error(&numbers(&size(&line))));
     }
     shown
 }
@@ -55,6 +55,11 @@ fn numbers(line: &str) -> String {
     line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// `00B25CE6187F0000:error:0A0000C7:...`: OpenSSL begins with the number of a thread.
+fn library_error(line: &str) -> String {
+    line.split_once(":error:").map_or_else(|| line.to_owned(), |(_, rest)| format!("error:{rest}"))
+}
+
 /// `4D1A23C0: to=<...`, and `warning: 4D1A23C0: `.
 fn queue_id(line: &str) -> String {
     let is_id = |word: &str| {
@@ -76,6 +81,18 @@ fn message_size(line: &str) -> String {
     format!("{head}(message size N{}", tail.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
+/// What a real server calls the message: `250 OK id=1xXpyG-0006oC-2q`, `250 2.0.0 Ok: queued as 4D1A23C0A1`.
+fn id_there(line: &str) -> String {
+    for before in ["(250 OK id=", "(250 2.0.0 Ok: queued as "] {
+        if let Some((head, tail)) = line.split_once(before)
+            && !tail.starts_with("PEER")
+        {
+            return format!("{head}{before}ID{}", tail.trim_start_matches(|c: char| c != ')'));
+        }
+    }
+    line.to_owned()
+}
+
 /// Delivery lines that follow each other are in an order of their own: recipients are done when they are done.
 pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
     for group in lines.chunk_by_mut(|a, b| a.contains(", status=") && b.contains(", status=")) {
@@ -88,6 +105,7 @@ pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
 const LATER_WORDS: &[(&str, &str)] = &[
     ("key-exchange X25519", "key-exchange x25519"),
     ("key-exchange X448", "key-exchange x448"),
+    ("key-exchange ECDHE (secp384r1)", "key-exchange secp384r1"),
     (", issuer_CN=", ", issuer="),
     (", fingerprint=", ", cert fingerprint="),
     (", pkey_fingerprint=", ", pkey fingerprint="),
@@ -107,6 +125,8 @@ fn what_says_nothing_has_a_name() {
             "ID: to=<a@b>, relay=mx[IP1]:25, dsn=2.0.0, status=sent (x)",
         ),
         ("4D1A23C0A1: host mx[127.70.1.2] said: x", "ID: host mx[IP1] said: x"),
+        ("(250 2.0.0 Ok: queued as 4D1A)", "(250 2.0.0 Ok: queued as ID)"),
+        ("(250 2.0.0 Ok: queued as PEER)", "(250 2.0.0 Ok: queued as PEER)"),
         ("x, delay=1, delays=0/0/0/1, tls=may, dsn=4.0.0, y", "x, dsn=4.0.0, y"),
     ] {
         assert_eq!(log_line(line, &names), expected);

@@ -13,6 +13,7 @@ use testkit::name_server::NameServer;
 
 use crate::case::{Case, Configuration};
 use crate::normalise::Names;
+use crate::real_peer::{RealPeer, Running};
 use crate::support::peer::{Script, ScriptedPeer};
 use crate::support::{PATIENCE, wait_for};
 
@@ -51,6 +52,7 @@ pub(crate) struct Subject {
     root: PathBuf,
     port: u16,
     peers: Vec<[Option<ScriptedPeer>; 2]>,
+    real: Vec<Option<Running>>,
     child: Option<Child>,
     _names: NameServer,
 }
@@ -64,13 +66,22 @@ impl Subject {
         }
         run("chown", &["postfix", &root.join("data").display().to_string()]);
         let mut zone = String::new();
-        let mut peers = Vec::new();
+        let (mut peers, mut real) = (Vec::new(), Vec::new());
         for (at, case) in configuration.cases.iter().enumerate() {
             zone += &records(kind, case, at);
             peers.push([0, 1].map(|peer| {
                 let lines = case.peers[peer].as_ref()?;
                 let script = Script::parse(&put(&lines.join("\n"), files, root, case)).unwrap();
                 Some(ScriptedPeer::start(&kind.address(at, peer).to_string(), 25, script))
+            }));
+            real.push(case.real.as_ref().map(|peer| {
+                let put = |text: &String| put(text, files, root, case);
+                let peer = RealPeer {
+                    kind: peer.kind,
+                    pem: put(&peer.pem),
+                    options: peer.options.iter().map(put).collect(),
+                };
+                Running::start(&peer, &kind.address(at, 0).to_string(), &root.join(&case.name))
             }));
             for (name, line) in &case.tables {
                 let path = root.join(format!("{}.{name}", case.name));
@@ -92,7 +103,8 @@ impl Subject {
         write("main.cf", &main_cf(root, files, configuration));
         write("master.cf", &master_cf(files, root, configuration, port));
         write("transport", &transport_map(kind, files, root, configuration));
-        let mut subject = Subject { kind, root: root.to_owned(), port, peers, child: None, _names: names };
+        let mut subject =
+            Subject { kind, root: root.to_owned(), port, peers, real, child: None, _names: names };
         subject.child = subject.launch();
         let up = wait_for(|| greets(port).then_some(()));
         assert!(up.is_some(), "{} does not answer:\n{}", kind.name(), subject.log());
@@ -145,7 +157,8 @@ impl Subject {
         let wanted = case.recipients().len() * rounds;
         let complete = || {
             let tried = self.lines_of(case).iter().filter(|line| line.contains(", status=")).count();
-            let alone = self.peers[at].iter().flatten().all(|peer| peer.is_alone());
+            let alone = self.peers[at].iter().flatten().all(|peer| peer.is_alone())
+                && self.real[at].iter().all(Running::is_alone);
             (tried >= wanted && alone).then_some(true)
         };
         wait_for(|| complete().or_else(|| (Instant::now() > deadline).then_some(false))).unwrap_or(false)
@@ -161,7 +174,9 @@ impl Subject {
 
     /// What the case's servers heard.
     pub(crate) fn heard(&self, at: usize) -> [Vec<String>; 2] {
-        [0, 1].map(|peer| self.peers[at][peer].as_ref().map_or_else(Vec::new, ScriptedPeer::heard))
+        let [first, second] =
+            [0, 1].map(|peer| self.peers[at][peer].as_ref().map_or_else(Vec::new, ScriptedPeer::heard));
+        [self.real[at].as_ref().map_or(first, Running::heard), second]
     }
 
     /// Tries the case's message once more, if it waits.
@@ -254,7 +269,8 @@ fn service(case: &Case) -> String {
     format!("c-{}", case.name)
 }
 
-/// What every case has in common. Lists of ciphers are those of 3.12, which the distribution's release does not have.
+/// What every case has in common. Lists of ciphers are those of 3.12, which the distribution's release does not have; it has no finite
+/// fields among the groups.
 fn main_cf(root: &Path, files: &Path, configuration: &Configuration) -> String {
     let common = "compatibility_level = 3.6
 myhostname = mx.site.test
@@ -285,6 +301,8 @@ smtp_tls_loglevel = 1
 lmtp_tls_loglevel = 1
 smtp_dns_support_level = dnssec
 dnssec_probe =
+tls_ffdhe_auto_groups =
+tls_eecdh_auto_curves = X25519 X448 prime256v1 secp521r1 secp384r1
 tls_high_cipherlist = aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH
 tls_medium_cipherlist = aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH
 ";

@@ -35,6 +35,7 @@ use crate::log_level::LogLevels;
 use crate::policy::{Admitted, END_ENTITY, Plan, StsPlan, TRUST_ANCHOR, TlsaRecord, Unmet};
 use crate::problem::HandshakeFailure;
 use crate::session_cache::SessionCache;
+use crate::stream::Secured;
 use crate::trace::Tracer;
 use crate::{Notice, ffi, fingerprint, library, options, trust};
 
@@ -76,7 +77,7 @@ struct State {
 /// A completed handshake, judged.
 pub struct Connection<S> {
     /// What mail goes over.
-    pub stream: SslStream<Shown<S>>,
+    pub stream: Secured<S>,
     /// What was proved, with the trust that the plan confirms.
     pub facts: TlsFacts,
     /// The proof that it satisfies the plan.
@@ -305,7 +306,7 @@ impl Client {
         let tried = matches!(plan.sts(), Some(StsPlan::Testing { .. })) && facts.trust < Trust::Trusted;
         let shortcoming = (verdict.is_err() || tried).then(|| trust::shortcoming(stream.ssl()));
         tell(&journal, stream.ssl(), plan, &facts);
-        Ok(Connection { stream, facts, verdict, explanation, shortcoming })
+        Ok(Connection { stream: Secured::new(stream), facts, verdict, explanation, shortcoming })
     }
 
     fn ready(&self, plan: &Plan) -> Result<Arc<Ready>, String> {
@@ -433,10 +434,7 @@ fn tell(journal: &Journal, ssl: &SslRef, plan: &Plan, facts: &TlsFacts) {
             }
         }
     }
-    // At level fingerprint the chain is nobody's business.
-    if plan.fingerprints().is_empty()
-        && let Some(reason) = &facts.untrusted_reason
-    {
+    if let Some(reason) = &facts.untrusted_reason {
         journal.tell(LogLevels::UNTRUSTED, |peer| reason.replacen("PEER", peer, 1));
     }
     if let Some(peer) = &facts.peer {

@@ -299,7 +299,9 @@ fn in_ascii(name: &str) -> String {
     };
     match name.is_ascii() {
         true => name.to_owned(),
-        false => idna::domain_to_ascii(bare).map_or_else(|_| name.to_owned(), |ascii| format!("{dot}{ascii}")),
+        false => {
+            idna::domain_to_ascii(bare).map_or_else(|_| name.to_owned(), |ascii| format!("{dot}{ascii}"))
+        }
     }
 }
 

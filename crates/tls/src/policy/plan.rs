@@ -173,6 +173,16 @@ impl Plan {
                 facts.trust == Trust::Trusted && self.tlsa.is_some()
             }
         };
+        if self.level == ClientLevel::Fingerprint {
+            // Who vouches for the certificate is nobody's business at this level, for good or bad.
+            facts.trust = facts.trust.min(Trust::Untrusted);
+            facts.untrusted_reason = match satisfied {
+                true => None,
+                false => Some(
+                    "certificate verification failed for PEER: not trusted by local or TLSA policy".into(),
+                ),
+            };
+        }
         if !satisfied {
             return (facts, Err(Unmet::NotVerified));
         }

@@ -30,6 +30,7 @@ use crate::journal::{self, Journal};
 use crate::level::ServerLevel;
 use crate::log_level::LogLevels;
 use crate::problem::HandshakeFailure;
+use crate::stream::Secured;
 use crate::trace::Tracer;
 use crate::{Notice, ciphers, ffi, fingerprint, library, options, trust};
 use context::{Parts, Ready, Terms};
@@ -166,7 +167,7 @@ impl Server {
         &self,
         stream: S,
         mut journal: Journal,
-    ) -> Result<(SslStream<Shown<S>>, TlsFacts), HandshakeFailure>
+    ) -> Result<(Secured<S>, TlsFacts), HandshakeFailure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -216,7 +217,7 @@ impl Server {
             journal.tell(LogLevels::VERBOSE, |_| format!("issuer={}", trust::one_line(issuer)));
         }
         tell(&journal, &facts);
-        Ok((stream, facts))
+        Ok((Secured::new(stream), facts))
     }
 
     /// The refusal that a client without an acceptable certificate hears when smtpd_tls_req_ccert is in force.
