@@ -13,11 +13,12 @@ mod paths;
 #[allow(unsafe_code)]
 mod privilege;
 mod role;
-mod users;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+
+use tables::users::User;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     }
     if args.first().is_some_and(|first| first == local::deliver_as::ARGUMENT) {
         return local::deliver_as::run(|name, uid, gid| {
-            let user = privilege::User { name: name.to_owned(), uid, gid };
+            let user = User { name: name.to_owned(), uid, gid };
             privilege::become_user(&user, privilege::NewPrivileges::Allowed)
         });
     }

@@ -15,8 +15,9 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use tables::users::User;
 
-use crate::privilege::{User, is_root};
+use crate::privilege::is_root;
 
 /// Where things are.
 #[derive(Clone, Debug)]

@@ -6,16 +6,7 @@
 use std::ffi::CString;
 use std::io;
 
-/// A user that a role or a delivery runs as.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Login name; its supplementary groups come along.
-    pub name: String,
-    /// User id, never 0.
-    pub uid: u32,
-    /// Primary group id, never 0.
-    pub gid: u32,
-}
+use tables::users::User;
 
 /// What executing a set-user-id file may bring afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use config::{Configuration, Settings, params};
 use link::Role;
 use maillog::Log;
+use tables::users::User;
 
 use crate::jail::Jail;
 use crate::paths::Paths;
-use crate::privilege::{self, NewPrivileges, User, become_user};
-use crate::{host, mail_log, users};
+use crate::privilege::{self, NewPrivileges, become_user};
+use crate::{host, mail_log};
 
 /// Runs a role until its work is done.
 pub fn run(role: Role, config_directory: &Path, tag: u8) -> ExitCode {
@@ -109,7 +110,9 @@ pub fn owner(settings: &Settings) -> Result<User, String> {
             gid: rustix::process::getegid().as_raw(),
         });
     }
-    users::find(name).ok_or_else(|| {
+    let found = User::named(name)
+        .map_err(|why| format!("mail_owner = {name}: the name service can not be asked: {why}"))?;
+    found.ok_or_else(|| {
         format!(
             "mail_owner = {name}: no such user; create it with useradd --system {name}, or set mail_owner"
         )

@@ -7,6 +7,9 @@ mod case;
 #[allow(dead_code)]
 #[path = "conformance_client/case.rs"]
 mod client_case;
+#[allow(dead_code)]
+#[path = "conformance_client/real_peer.rs"]
+mod real_peer;
 mod support;
 
 use std::collections::BTreeMap;

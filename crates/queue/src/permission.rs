@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use config::{Settings, params};
 use link::Request;
+use tables::users::User;
 use tables::{MatchList, MatchStyle, Tables};
 
 /// Both lists.
@@ -59,17 +60,10 @@ impl Permissions {
     }
 }
 
-/// The name of passwd(5), or `unknown`, as in Postfix. Users of directories behind NSS have no name here: a list that names
-/// them can not be kept by a process that is jailed, `static:anyone` includes them.
+/// The user's name, or `unknown`, as in Postfix.
 fn user_name(uid: u32) -> String {
-    let listed = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let number = uid.to_string();
-    let name = listed.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| "unknown".into())
+    let user = User::numbered(uid).ok().flatten();
+    user.map_or_else(|| "unknown".into(), |user| user.name)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use link::message::Submission;
 use link::{Incoming, Link, Reply, Request};
 use mail::{Address, Envelope, Origin, QueueId};
 use route::Context;
+use tables::users::User;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
@@ -118,13 +119,12 @@ async fn take_in(
     if recipients.is_empty() {
         return Err(NotTaken::because("no recipient addresses found in message"));
     }
+    let name = login_name(uid).await.map_err(|why| NotTaken::because(format!("uid {uid}: {why}")))?;
     let sender = match sender {
         Some(sender) => sender,
-        None => {
-            own_address(uid, &pickup.origin).ok_or_else(|| NotTaken::because("the user has no address"))?
-        }
+        None => own_address(name.as_deref(), uid, &pickup.origin)
+            .ok_or_else(|| NotTaken::because("the user has no address"))?,
     };
-    let name = user_name(uid);
     if let Err(why) = pickup.submitters.check(uid, name.as_deref(), &sender).await {
         maillog::warning!(pickup.log, "uid={uid}: {why}");
         return Err(NotTaken::because(why));
@@ -194,20 +194,16 @@ async fn take_in(
     }
 }
 
-/// The user's name here; a user without one goes by number.
-fn own_address(uid: u32, origin: &str) -> Option<Address> {
-    let name = user_name(uid).unwrap_or_else(|| uid.to_string());
-    Address::internal(format!("{name}@{origin}")).ok()
+/// `None` for a user without a name. The name service may be far away.
+async fn login_name(uid: u32) -> Result<Option<String>, String> {
+    let asked = tokio::task::spawn_blocking(move || User::numbered(uid)).await;
+    Ok(asked.map_err(|error| error.to_string())??.map(|user| user.name))
 }
 
-/// From passwd(5).
-fn user_name(uid: u32) -> Option<String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
+/// The user's address here; a user without a name goes by number.
+fn own_address(name: Option<&str>, uid: u32, origin: &str) -> Option<Address> {
+    let name = name.map_or_else(|| uid.to_string(), str::to_owned);
+    Address::internal(format!("{name}@{origin}")).ok()
 }
 
 /// Takes in what lies in the maildrop directory. What can not be taken now stays for the next look.

@@ -43,6 +43,7 @@ mod texthash;
 pub mod types;
 mod unionmap;
 mod unix;
+pub mod users;
 mod watched;
 
 pub use lookup::Lookup;

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use ::queue::Stopped;
 use ::queue::postfix::{self, Report};
 use config::{Settings, params};
+use tables::users::User;
 
 use super::getopt::Getopt;
 use super::{config_directory, fatal, load};
@@ -93,7 +94,7 @@ fn exchange(way: Way, settings: &Settings, other: &Path, dry_run: bool) -> Resul
     }
 }
 
-fn make(directory: &Path, owner: &privilege::User) -> Result<(), String> {
+fn make(directory: &Path, owner: &User) -> Result<(), String> {
     let named = |error: std::io::Error| format!("{}: {error}", directory.display());
     match DirBuilder::new().mode(0o755).create(directory) {
         Ok(()) if privilege::is_root() => chown(directory, Some(owner.uid), Some(owner.gid)).map_err(named),

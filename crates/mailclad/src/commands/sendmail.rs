@@ -16,12 +16,13 @@ use link::{Reply, Request};
 use mail::{Address, BodyType, Envelope, Notify, Purpose, Recipient, Return};
 use receive::maildrop;
 use route::header_address::AddressList;
+use tables::users::User;
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
 use super::{config_directory, load, postalias, postqueue, stand_alone};
+use crate::host;
 use crate::paths::Paths;
-use crate::{host, users};
 
 /// sysexits.h, as sendmail's callers expect it.
 const USAGE: u8 = 64;
@@ -250,7 +251,10 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
     if submission.envelope.purpose != Purpose::Delivery {
         let to = match &submission.sender {
             Some(sender) => sender.to_external(),
-            None => users::name_of(rustix::process::getuid().as_raw()).unwrap_or_default(),
+            None => {
+                let user = User::numbered(rustix::process::getuid().as_raw()).ok().flatten();
+                user.map(|user| user.name).unwrap_or_default()
+            }
         };
         println!("Mail Delivery Status Report will be mailed to <{to}>.");
     }

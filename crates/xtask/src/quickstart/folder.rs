@@ -8,6 +8,8 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+
 /// First line of a main.cf that is ours to replace.
 pub(crate) const MARK: &str = "# Made by the quickstart.";
 
@@ -128,41 +130,26 @@ fn may_be_used(path: &Path) -> Result<bool, String> {
 }
 
 fn owner(as_root: bool) -> Result<Owner, String> {
-    let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+    let asked = |error: nix::errno::Errno| format!("the name service can not be asked: {error}");
     if as_root {
-        let found = OWNERS.iter().find_map(|name| find_user(&users, name));
-        return found
-            .ok_or_else(|| format!("started by root, and there is none of the users {}", OWNERS.join(", ")));
+        for name in OWNERS {
+            let user = User::from_name(name).map_err(asked)?;
+            // root under another name is no answer.
+            if let Some(user) = user.filter(|user| !user.uid.is_root() && user.gid.as_raw() != 0) {
+                return Ok(Owner { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+            }
+        }
+        return Err(format!("started by root, and there is none of the users {}", OWNERS.join(", ")));
     }
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // The name is for reading only: without root nobody becomes anybody.
-    let name = users.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
-    let name = name.and_then(|line| line.split(':').next()).map_or(uid.to_string(), str::to_owned);
-    Ok(Owner { name, uid, gid })
-}
-
-/// The entry of passwd(5) of that name; root under another name is no answer.
-fn find_user(users: &str, name: &str) -> Option<Owner> {
-    users.lines().find_map(|line| {
-        let [user, _, uid, gid, ..] = *line.split(':').collect::<Vec<_>>() else { return None };
-        let owner = Owner { name: user.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()? };
-        (user == name && owner.uid != 0 && owner.gid != 0).then_some(owner)
-    })
+    let user = User::from_uid(uid.into()).map_err(asked)?;
+    Ok(Owner { name: user.map_or(uid.to_string(), |user| user.name), uid, gid })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn users_of_passwd() {
-        let users = "root:x:0:0::/:/bin/sh\nbroken\ntoor:x:0:5::/:\npostfix:x:106:113::/:\n";
-        let found = Owner { name: "postfix".into(), uid: 106, gid: 113 };
-        for (name, expected) in [("postfix", Some(found)), ("toor", None), ("nobody", None), ("broken", None)]
-        {
-            assert_eq!(find_user(users, name), expected, "{name}");
-        }
-    }
 
     #[test]
     fn a_folder_of_somebody_else_is_left_alone() {

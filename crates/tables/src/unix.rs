@@ -1,10 +1,9 @@
 //! `unix:passwd.byname` and `unix:group.byname`: users and groups as the system's name service has them, each as its
 //! line in passwd(5) or group(5). The default of local_recipient_maps asks the first.
 
-mod nss;
-
 use crate::lookup::Lookup;
 use crate::map::{Opened, Opening, Table};
+use crate::users;
 
 enum Unix {
     Passwd,
@@ -23,8 +22,8 @@ pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
 impl Table for Unix {
     fn lookup(&self, key: &str) -> Lookup {
         let line = match self {
-            Unix::Passwd => nss::passwd_line(key),
-            Unix::Group => nss::group_line(key),
+            Unix::Passwd => users::passwd_line(key),
+            Unix::Group => users::group_line(key),
         };
         line.map_err(|why| format!("unix: {key}: {why}")).into()
     }
