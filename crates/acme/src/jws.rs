@@ -53,7 +53,7 @@ impl AccountKey {
 
     /// What a challenge's token becomes (RFC 8555 section 8.1).
     pub(crate) fn authorization(&self, token: &str) -> String {
-        // The members in the order of RFC 7638 section 3, which the text of a map has by itself.
+        // The members in the order of RFC 7638 section 3, in which `jwk` puts them.
         format!("{token}.{}", encode(&sha256(self.jwk().to_string().as_bytes())))
     }
 

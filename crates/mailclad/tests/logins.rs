@@ -259,7 +259,7 @@ fn logins_without_another_server() {
     assert!(client.say("AUTH PLAIN AG1lAHNlY3JldA==").starts_with("535 "));
     let mut client = client.starttls(&site.ca());
     let offer = client.say("EHLO client.test");
-    assert!(offer.contains("AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n"), "{offer}");
+    assert!(offer.contains("AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\r\n"), "{offer}");
     assert!(client.say("MAIL FROM:<me@site.test>").starts_with("250"));
     assert!(client.say("RCPT TO:<a@elsewhere.test>").starts_with("554 5.7.1 "));
     client.must("RSET", "250");

@@ -277,3 +277,137 @@ fn tables_built_by_either_side_are_read_by_the_other() {
         assert_eq!(query(&["-q", "D", &spec]), "d1, d2\n");
     }
 }
+
+/// GNU SASL finds the better mechanism by itself, and ties the login to the connection in TLS 1.3 as in TLS 1.2; curl shows tokens.
+#[test]
+fn logins_of_our_own_by_gsasl_and_curl() {
+    let site = Site::new(
+        &Authority::new("Test CA"),
+        "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = mailclad\nsmtpd_sasl_path = texthash:DIR/users\n\
+         smtpd_tls_auth_only = yes\nsmtpd_sasl_oauth_issuer = https://id.test\nsmtpd_sasl_oauth_audience = mail\n\
+         smtpd_sasl_oauth_keys = DIR/keys\nsmtpd_sasl_authenticated_header = yes",
+    );
+    let made = site.run(&["passwd", "me"], "secret\n");
+    site.write("users", &String::from_utf8(made.stdout).unwrap());
+    let issuer = Issuer::new();
+    site.write("keys", &issuer.published);
+    let master = std::fs::read_to_string(site.dir.path().join("master.cf")).unwrap();
+    let wrapper = "smtpd_tls_wrappermode=yes";
+    site.write(
+        "master.cf",
+        &master.replace(wrapper, &format!("{wrapper} -o smtpd_sasl_mechanism_filter=xoauth2")),
+    );
+    let site = site.start();
+    let (server, ca) = (format!("localhost:{}", site.port), site.ca().display().to_string());
+    for (priority, password, expected) in
+        [("NORMAL", "secret", true), ("NORMAL:-VERS-TLS1.3", "secret", true), ("NORMAL", "wrong", false)]
+    {
+        let x509 = format!("--x509-ca-file={ca}");
+        let priority = format!("--priority={priority}");
+        let args = [
+            "--smtp",
+            "--client",
+            "--verbose",
+            "--mechanism=SCRAM-SHA-256-PLUS",
+            "-a",
+            "me",
+            "-z",
+            "me",
+            "-p",
+            password,
+            &x509,
+            &priority,
+            "--connect",
+            &server,
+        ];
+        let output = run("gsasl", &args, "");
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("235 2.7.0 Authentication successful"), expected, "{priority}: {said}");
+    }
+    let file = site.dir.path().join("curl.eml");
+    std::fs::write(&file, "Subject: by token\r\n\r\nhello\r\n").unwrap();
+    let urls =
+        [format!("smtp://localhost:{}", site.port), format!("smtps://localhost:{}", site.wrapper_port)];
+    for (url, whose, expected) in [
+        (&urls[0], "https://id.test", true),
+        (&urls[1], "https://id.test", true),
+        (&urls[0], "https://other.test", false),
+        (&urls[1], "https://other.test", false),
+    ] {
+        let token = issuer.token(whose);
+        let args = [
+            "--silent",
+            "--show-error",
+            "--ipv4",
+            "--ssl-reqd",
+            "--cacert",
+            &ca,
+            "--url",
+            url,
+            "--mail-from",
+            "me@site.test",
+            "--mail-rcpt",
+            "user@site.test",
+            "--upload-file",
+            file.to_str().unwrap(),
+            "--user",
+            "me@site.test:",
+            "--oauth2-bearer",
+            &token,
+        ];
+        let output = run("curl", &args, "");
+        assert_eq!(output.status.success(), expected, "{url}: {output:?}\n{}", site.log());
+    }
+    let mail = site.wait_for_mail("user", "Subject: by token");
+    assert!(mail.contains("(Authenticated sender: me@site.test)"), "{mail}");
+    let log = site.log();
+    assert!(
+        log.contains(
+            "SASL XOAUTH2 authentication failed: the token is of another issuer, sasl_username=me@site.test"
+        ),
+        "{log}"
+    );
+    assert!(!log.contains("eyJ"), "no token is logged: {log}");
+}
+
+/// Who gives tokens.
+struct Issuer {
+    key: openssl::ec::EcKey<openssl::pkey::Private>,
+    /// Its keys, as it publishes them.
+    published: String,
+}
+
+impl Issuer {
+    fn new() -> Issuer {
+        use openssl::bn::{BigNum, BigNumContext};
+        let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
+        let key = openssl::ec::EcKey::generate(&group).unwrap();
+        let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+        let mut context = BigNumContext::new().unwrap();
+        key.public_key().affine_coordinates(&group, &mut x, &mut y, &mut context).unwrap();
+        let published = format!(
+            r#"{{"keys":[{{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"k1","x":"{}","y":"{}"}}]}}"#,
+            base64url(&x.to_vec_padded(32).unwrap()),
+            base64url(&y.to_vec_padded(32).unwrap())
+        );
+        Issuer { key, published }
+    }
+
+    /// For me@site.test, for an hour.
+    fn token(&self, issuer: &str) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let claims =
+            format!(r#"{{"iss":"{issuer}","aud":"mail","exp":{},"email":"me@site.test"}}"#, now + 3600);
+        let signed =
+            format!("{}.{}", base64url(br#"{"alg":"ES256","kid":"k1"}"#), base64url(claims.as_bytes()));
+        let digest = openssl::sha::sha256(signed.as_bytes());
+        let signature = openssl::ecdsa::EcdsaSig::sign(&digest, &self.key).unwrap();
+        let halves = [signature.r().to_vec_padded(32).unwrap(), signature.s().to_vec_padded(32).unwrap()];
+        format!("{signed}.{}", base64url(&halves.concat()))
+    }
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    openssl::base64::encode_block(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}

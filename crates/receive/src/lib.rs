@@ -39,4 +39,4 @@ mod verify;
 
 pub use prepare::{Prepared, prepare};
 pub use serve::serve;
-pub use smtpd::sasl::secret::Secret as SaslSecret;
+pub use smtpd::sasl::own::secret::Secret as SaslSecret;

@@ -160,7 +160,7 @@ impl Service {
         for text in warnings {
             maillog::warning!(log, "{text}");
         }
-        let sasl = Sasl::open(&settings, &tables)?;
+        let sasl = Sasl::open(&settings, &tables, shared.resolver)?;
         let cleanup = shared.cleanups.for_settings(configuration, &settings, shared.log)?;
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let hosts = |parameter: config::param::Param<config::param::kind::Text>| {

@@ -340,6 +340,14 @@ pub(crate) fn client_hello_extension(ssl: &mut SslRef, kind: u16) -> Option<Vec<
     Some(unsafe { std::slice::from_raw_parts(start, length) }.to_vec())
 }
 
+/// Did both sides tie the keys to the whole handshake (RFC 7627)? TLS 1.3 always does, and has no such extension.
+pub(crate) fn has_extended_master_secret(ssl: &SslRef) -> bool {
+    // The macro SSL_get_extms_support of openssl/ssl.h.
+    const SSL_CTRL_GET_EXTMS_SUPPORT: c_int = 122;
+    // SAFETY: `ssl` is a valid session, and this command reads neither of its arguments.
+    unsafe { openssl_sys::SSL_ctrl(ssl.as_ptr(), SSL_CTRL_GET_EXTMS_SUPPORT, 0, std::ptr::null_mut()) == 1 }
+}
+
 /// The longest chain that is verified, counted as the library does.
 pub(crate) fn verify_depth(ssl: &SslRef) -> u32 {
     // SAFETY: `ssl` is live; the function reads a number.

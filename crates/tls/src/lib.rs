@@ -7,11 +7,13 @@
 //! - `files.rs`: the files of a process, read while it may. `identity.rs`: our own certificates and keys. `trust.rs`: the anchors, and
 //!   why a peer is not trusted.
 //! - `server/`, `client/`: a context for each, and the handshake. `facts.rs`: what it proved.
+//! - `channel_binding.rs`: what ties a login to the connection.
 //! - `log_level.rs`, `journal.rs`, `dump.rs`, `trace.rs`: what the log hears of it. `problem.rs`: the library's errors, in its words and in an
 //!   administrator's.
 //! - `inspect.rs`: certificates and cipher lists in words, for commands.
 //! - `ffi.rs`: the library's functions that the safe crate lacks; the only unsafe code here.
 
+pub mod channel_binding;
 pub mod ciphers;
 pub mod client;
 mod dh;

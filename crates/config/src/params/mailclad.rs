@@ -13,6 +13,21 @@ params! { mailclad, "What Postfix does not have";
     /// The port that policies of MTA-STS are fetched from.
     smtp_tls_mta_sts_port: Int(min: 1, max: 65535) = "443", Works;
 
+    /// What the issuer of tokens calls this server (`aud`): tokens for others are refused.
+    smtpd_sasl_oauth_audience: Text = "", Works;
+
+    /// Whose tokens clients may log in with (`iss`), where `smtpd_sasl_type` is `mailclad`; empty for nobody's.
+    smtpd_sasl_oauth_issuer: Text = "", Works;
+
+    /// The keys of the issuer: a file, or an https: address, of a JSON Web Key Set (RFC 7517).
+    smtpd_sasl_oauth_keys: Text = "", Works;
+
+    /// What tokens have to be good for (`scope`), words separated by blanks.
+    smtpd_sasl_oauth_scope: Text = "", Works;
+
+    /// The claim of a token that names its owner.
+    smtpd_sasl_oauth_user_claim: Text(min: 1) = "email", Works;
+
     /// The From: address of TLSRPT reports, where their readers may write to.
     tlsrpt_from: Text(min: 1) = "postmaster@$mydomain", Works;
 

@@ -64,7 +64,7 @@ impl Driver<'_> {
                 let refusal = self.milters_at_unknown(question.session(), &question.about.line).await;
                 question.answer(verdict(refusal))
             }
-            Question::Auth(question) => self.authenticate(question).await,
+            Question::Auth(question) => self.authenticate(question, connection).await,
         }
     }
 

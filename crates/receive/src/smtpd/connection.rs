@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tls::channel_binding::{Bindings, Bound};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -12,8 +13,8 @@ use tokio::time::timeout;
 const FAREWELL: (Duration, usize) = (Duration::from_secs(1), 256 * 1024);
 
 /// What a TLS stream can do.
-pub(crate) trait Secured: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Secured for T {}
+pub(crate) trait Secured: AsyncRead + AsyncWrite + Bound + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Bound + Send + Sync + Unpin> Secured for T {}
 
 /// One connection.
 pub(crate) enum Connection {
@@ -48,6 +49,14 @@ impl Connection {
             Ok(Ok(0) | Err(_)) => Err(NoInput::Lost),
             Ok(Ok(_)) => Ok(()),
             Err(_elapsed) => Err(NoInput::Timeout),
+        }
+    }
+
+    /// What a login can be tied to; `None` without TLS.
+    pub(crate) fn bindings(&self) -> Option<Bindings> {
+        match self {
+            Connection::Secured(stream) => Some(stream.bindings()),
+            Connection::Plain(_) | Connection::Gone => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mail::{Detail, Reply, TlsFacts};
 use maillog::Log;
-use smtp::server::{End, Next, Step, Upgrade};
+use smtp::server::{Auth, End, Next, Options, Step, Upgrade};
 use tls::journal::{Gravity, Journal};
 use tls::log_level::LogLevels;
 use tls::server::Server;
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use super::Driver;
 use super::connection::{Connection, Secured};
+use super::sasl::PLUS;
 use crate::anvil::Event;
 
 impl Driver<'_> {
@@ -41,7 +42,10 @@ impl Driver<'_> {
         }
         Ok(match self.rate_refusal(&facts) {
             Some(reply) => upgrade.secured_and_refused(facts, reply),
-            None => upgrade.secured(facts),
+            None => {
+                let options = without_plus(upgrade.options(), connection);
+                upgrade.secured_with(facts, options)
+            }
         })
     }
 
@@ -129,6 +133,19 @@ impl Driver<'_> {
         );
         let text = format!("{} Error: too many new TLS sessions from {}", service.hostname, self.name);
         Some(Reply::new(421, Detail(7, 0), text))
+    }
+}
+
+/// A connection that nothing can be tied to (a resumed session of TLS 1.2) has no mechanism for that.
+pub(super) fn without_plus(options: &Arc<Options>, connection: &Connection) -> Arc<Options> {
+    let offered = |auth: &Auth| auth.mechanisms_in_tls.split(' ').any(|name| name == PLUS);
+    match &options.auth {
+        Some(auth) if offered(auth) && connection.bindings().is_some_and(|bindings| bindings.is_empty()) => {
+            let rest: Vec<&str> = auth.mechanisms_in_tls.split(' ').filter(|name| *name != PLUS).collect();
+            let auth = Auth { mechanisms_in_tls: rest.join(" "), ..auth.clone() };
+            Arc::new(Options { auth: Some(auth), ..(**options).clone() })
+        }
+        _ => Arc::clone(options),
     }
 }
 

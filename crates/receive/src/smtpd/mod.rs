@@ -172,6 +172,7 @@ impl Driver<'_> {
                 None => return (self.name, "commands=0/0".into()),
             },
         };
+        let options = handshake::without_plus(&options, &connection);
         let mut step = Session::begin(options, client);
         // Before the greeting there is nothing else to come.
         step = match (refusal, step) {

@@ -84,6 +84,11 @@ impl Upgrade {
         &self.session.client
     }
 
+    /// The settings of the session so far.
+    pub fn options(&self) -> &Arc<Options> {
+        &self.session.options
+    }
+
     /// The handshake is complete.
     pub fn secured(mut self, facts: TlsFacts) -> Step {
         self.session.client.tls = Some(facts);

@@ -55,6 +55,8 @@ pub(crate) enum Answer {
         /// Who tried.
         user: Option<String>,
     },
+    /// Refused, and the log knows already.
+    Logged { reason: String },
 }
 
 /// The server.

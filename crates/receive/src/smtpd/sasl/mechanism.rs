@@ -6,6 +6,8 @@ pub(crate) struct Mechanism {
     /// In upper case.
     pub(crate) name: String,
     properties: Properties,
+    /// Not for plaintext sessions, whatever the options say.
+    pub(crate) needs_tls: bool,
 }
 
 /// Properties, in Dovecot's words.
@@ -37,7 +39,12 @@ impl Mechanism {
     pub(crate) fn new(name: &str, properties: Properties) -> Option<Mechanism> {
         let valid = (1..=20).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        valid.then(|| Mechanism { name: name.to_ascii_uppercase(), properties })
+        valid.then(|| Mechanism { name: name.to_ascii_uppercase(), properties, needs_tls: false })
+    }
+
+    /// One that makes sense inside TLS only.
+    pub(crate) fn in_tls_only(self) -> Mechanism {
+        Mechanism { needs_tls: true, ..self }
     }
 
     /// Do the options (smtpd_sasl_security_options) admit it?

@@ -5,14 +5,15 @@
 
 mod dovecot;
 mod mechanism;
-mod own;
-pub(crate) mod secret;
+pub(crate) mod own;
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use access::Endpoint;
 use config::{Settings, params};
+use dns::Resolver;
 use mail::client::{ClientFacts, SaslFacts};
 use mail::{Detail, Reply};
 use smtp::server::{Auth, AuthEvent, AuthVerdict, Pending, Step};
@@ -20,14 +21,16 @@ use tables::domain_search::ParentStyle;
 use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 
 use super::Driver;
+use super::connection::Connection;
 use crate::anvil::Event;
 use dovecot::{About, Answer, Dovecot};
-use own::Users;
+pub(crate) use own::PLUS;
+use own::{Channel, Tokens, Users};
 
 /// Who knows users: `smtpd_sasl_type`.
 enum Backend {
     Dovecot(Dovecot),
-    Own(Users),
+    Own(Box<Users>),
 }
 
 /// An exchange in progress.
@@ -60,13 +63,25 @@ pub(crate) struct Sasl {
 impl Sasl {
     /// Reads the settings; `None` while smtpd_sasl_auth_enable is off, or asks for what is not there. The error is fatal for the
     /// service.
-    pub(crate) fn open(settings: &Settings, tables: &Tables) -> Result<Option<Sasl>, String> {
+    pub(crate) fn open(
+        settings: &Settings,
+        tables: &Tables,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Option<Sasl>, String> {
         if !settings.get(params::smtpd_sasl_auth_enable) {
             return Ok(None);
         }
-        let backend = match settings.get(params::smtpd_sasl_type) {
+        let (kind, issuer) =
+            (settings.get(params::smtpd_sasl_type), settings.get(params::smtpd_sasl_oauth_issuer));
+        if kind != "mailclad" && !issuer.is_empty() {
+            tables.warn(&format!(
+                "smtpd_sasl_oauth_issuer = {issuer} has no effect with smtpd_sasl_type = {kind}: tokens are judged by the server that \
+                 smtpd_sasl_path names"
+            ));
+        }
+        let backend = match kind {
             "dovecot" => Backend::Dovecot(dovecot(settings)?),
-            "mailclad" => Backend::Own(users(settings, tables)?),
+            "mailclad" => Backend::Own(Box::new(users(settings, tables, resolver)?)),
             kind => {
                 // Whoever logged in before can not now; who only delivers is not to suffer for it.
                 tables.warn(&format!(
@@ -104,24 +119,24 @@ impl Sasl {
         let mut offered = Vec::new();
         let mechanisms = match &self.backend {
             Backend::Dovecot(dovecot) => dovecot.mechanisms().await?,
-            Backend::Own(_) => Users::mechanisms(),
+            Backend::Own(users) => users.mechanisms(),
         };
         for mechanism in mechanisms {
             if self.filter.matches(&mechanism.name).await? {
                 offered.push(mechanism);
             }
         }
-        let admitted = |options: &str| {
+        let admitted = |options: &str, in_tls: bool| {
             let names: Vec<&str> = offered
                 .iter()
-                .filter(|mechanism| mechanism.is_admitted(options))
+                .filter(|mechanism| (in_tls || !mechanism.needs_tls) && mechanism.is_admitted(options))
                 .map(|mechanism| mechanism.name.as_str())
                 .collect();
             names.join(" ")
         };
         Ok(Auth {
-            mechanisms: admitted(&self.options),
-            mechanisms_in_tls: admitted(&self.tls_options),
+            mechanisms: admitted(&self.options, false),
+            mechanisms_in_tls: admitted(&self.tls_options, true),
             tls_only: self.tls_only,
             broken_clients: self.broken_clients,
             // A list that can not be asked hides nothing: to know of AUTH harms nobody.
@@ -130,14 +145,20 @@ impl Sasl {
         })
     }
 
-    async fn begin(&self, mechanism: &str, client: &ClientFacts, initial: Option<&str>) -> Moved {
+    async fn begin(
+        &self,
+        mechanism: &str,
+        client: &ClientFacts,
+        channel: Channel,
+        initial: Option<&str>,
+    ) -> Moved {
         match &self.backend {
             Backend::Dovecot(dovecot) => {
                 let (answer, exchange) = dovecot.begin(mechanism, &self.about(client), initial).await?;
                 Ok((answer, exchange.map(Exchange::Dovecot)))
             }
             Backend::Own(users) => {
-                let (answer, exchange) = users.begin(mechanism, initial).await?;
+                let (answer, exchange) = users.begin(mechanism, channel, initial).await?;
                 Ok((answer, exchange.map(Exchange::Own)))
             }
         }
@@ -182,20 +203,29 @@ fn dovecot(settings: &Settings) -> Result<Dovecot, String> {
     Ok(Dovecot::new(endpoint))
 }
 
-fn users(settings: &Settings, tables: &Tables) -> Result<Users, String> {
+fn users(settings: &Settings, tables: &Tables, resolver: &Arc<Resolver>) -> Result<Users, String> {
     let (name, path) = (params::smtpd_sasl_path.name(), settings.get(params::smtpd_sasl_path));
+    let tokens = Tokens::open(settings, resolver)?;
+    // Nobody has a password where the parameter was left as it is.
+    if tokens.is_some() && !settings.is_set(params::smtpd_sasl_path) {
+        return Users::new(None, tokens);
+    }
     if !path.contains(':') {
         return Err(format!(
             "{name} = {path}: with smtpd_sasl_type = mailclad it names the table of users, as in texthash:/etc/postfix/users"
         ));
     }
     // No part of a user's name gets into a secret.
-    Users::new(Maps::open(tables, name, path, Flags::without_substitution()))
+    Users::new(Some(Maps::open(tables, name, path, Flags::without_substitution())), tokens)
 }
 
 impl Driver<'_> {
     /// One move of an AUTH exchange.
-    pub(super) async fn authenticate(&mut self, question: Pending<AuthEvent>) -> Step {
+    pub(super) async fn authenticate(
+        &mut self,
+        question: Pending<AuthEvent>,
+        connection: &Connection,
+    ) -> Step {
         let service = self.service;
         let Some(sasl) = &service.sasl else {
             return question.answer(AuthVerdict::Refuse(smtp::server::reply::AUTH_OFF));
@@ -214,7 +244,11 @@ impl Driver<'_> {
                     return question.answer(refusal);
                 }
                 let initial = initial_response.as_deref().map(as_base64);
-                sasl.begin(&mechanism, question.session().client(), initial).await
+                let channel = Channel {
+                    bindings: connection.bindings(),
+                    offers_plus: is_offered(question.session(), PLUS),
+                };
+                sasl.begin(&mechanism, question.session().client(), channel, initial).await
             }
             (AuthEvent::Response(response), Some(exchange)) => {
                 sasl.respond(exchange, as_base64(response)).await
@@ -223,6 +257,11 @@ impl Driver<'_> {
         };
         question.answer(match moved {
             Ok((Answer::Continue(challenge), Some(exchange))) => {
+                if let Exchange::Own(own) = &exchange
+                    && let Some((reason, user)) = own.refusal()
+                {
+                    self.log_refusal(&mechanism, reason, user);
+                }
                 self.exchange = Some(exchange);
                 AuthVerdict::Challenge(challenge)
             }
@@ -234,6 +273,7 @@ impl Driver<'_> {
                 let reason = reason.as_deref().unwrap_or("(reason unavailable)");
                 self.refuse_login(&mechanism, temporary, reason, user.as_deref())
             }
+            Ok((Answer::Logged { reason }, _)) => refusal(false, &reason),
             Ok((Answer::Continue(_), None)) => {
                 self.refuse_login(&mechanism, true, "SASL: Protocol error", None)
             }
@@ -248,18 +288,31 @@ impl Driver<'_> {
         reason: &str,
         user: Option<&str>,
     ) -> AuthVerdict {
-        let reason: String = reason.chars().map(|c| if c.is_control() { '?' } else { c }).take(500).collect();
+        self.log_refusal(mechanism, reason, user);
+        refusal(temporary, reason)
+    }
+
+    fn log_refusal(&self, mechanism: &str, reason: &str, user: Option<&str>) {
         maillog::warning!(
             self.log,
-            "{}: SASL {mechanism:.100} authentication failed: {reason}, sasl_username={:.100}",
+            "{}: SASL {mechanism:.100} authentication failed: {}, sasl_username={:.100}",
             self.name,
+            printable(reason),
             user.filter(|user| !user.is_empty()).unwrap_or("(unavailable)")
         );
-        AuthVerdict::Refuse(match temporary {
-            true => Reply::new(454, Detail(7, 0), format!("Temporary authentication failure: {reason}")),
-            false => Reply::new(535, Detail(7, 8), format!("Error: authentication failed: {reason}")),
-        })
     }
+}
+
+fn refusal(temporary: bool, reason: &str) -> AuthVerdict {
+    let reason = printable(reason);
+    AuthVerdict::Refuse(match temporary {
+        true => Reply::new(454, Detail(7, 0), format!("Temporary authentication failure: {reason}")),
+        false => Reply::new(535, Detail(7, 8), format!("Error: authentication failed: {reason}")),
+    })
+}
+
+fn printable(reason: &str) -> String {
+    reason.chars().map(|c| if c.is_control() { '?' } else { c }).take(500).collect()
 }
 
 /// Is the mechanism among those of this session?
