@@ -11,6 +11,7 @@ pub mod date;
 pub mod delivery_line;
 pub mod envelope;
 pub mod header;
+pub mod header_address;
 pub mod message;
 pub mod mime;
 pub mod outcome;

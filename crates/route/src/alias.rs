@@ -6,7 +6,7 @@
 use mail::Address;
 use mail::token::MAX_TOKENS;
 
-use crate::header_address::AddressList;
+use mail::header_address::AddressList;
 
 /// One destination of an alias.
 #[derive(Clone, Debug, PartialEq, Eq)]

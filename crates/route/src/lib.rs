@@ -11,7 +11,6 @@ mod bcc;
 mod canonical;
 mod class;
 pub mod generic;
-pub mod header_address;
 mod map_address;
 mod masquerade;
 mod recipient;

@@ -5,9 +5,9 @@ use mail::Address;
 use mail::token::MAX_TOKENS;
 use tables::Maps;
 
-use crate::header_address::AddressList;
 use crate::rewrite::Context;
 use crate::routing::{Failed, Routing};
+use mail::header_address::AddressList;
 
 impl Routing {
     /// Looks an address up; `None` when no table has it. With `propagate` the extension that the key lacked is

@@ -5,10 +5,10 @@
 
 use config::{HostFacts, Settings, params};
 use mail::header;
+use mail::header_address::AddressList;
 use mail::mime::{Class, Event, Limits, Structure};
 use mail::{Address, Envelope};
 use maillog::Log;
-use route::header_address::AddressList;
 use route::{Place, Routing};
 use tables::{Flags, Key, Lookup, Maps, Tables};
 

@@ -63,8 +63,8 @@ fn accept(mut step: Step) -> Option<Waiting> {
             Next::Ask(question) => match question {
                 Question::Connect(q) => q.answer(Verdict::Accept),
                 Question::Helo(q) => q.answer(Verdict::Accept),
-                Question::Mail(q) => q.answer(Verdict::Accept),
-                Question::Rcpt(q) => q.answer(Verdict::Accept),
+                Question::Mail(q) => q.legal().map_or_else(|step| *step, |q| q.answer(Verdict::Accept)),
+                Question::Rcpt(q) => q.legal().map_or_else(|step| *step, |q| q.answer(Verdict::Accept)),
                 Question::Data(q) => q.answer(Verdict::Accept),
                 Question::Vrfy(q) => q.answer(Verdict::Accept),
                 Question::Etrn(q) => q.answer(Verdict::Accept),

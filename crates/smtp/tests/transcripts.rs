@@ -210,12 +210,12 @@ impl Server {
                 q.answer(verdict)
             }
             Question::Mail(q) => {
-                let verdict = self.verdict("MAIL", q.about.transaction.envelope.sender.as_str());
-                q.answer(verdict)
+                let verdict = self.verdict("MAIL", q.about.address.as_str());
+                q.legal().map_or_else(|step| *step, |q| q.answer(verdict))
             }
             Question::Rcpt(q) => {
-                let verdict = self.verdict("RCPT", q.about.recipient.address.as_str());
-                q.answer(verdict)
+                let verdict = self.verdict("RCPT", q.about.address.as_str());
+                q.legal().map_or_else(|step| *step, |q| q.answer(verdict))
             }
             Question::Data(q) => q.answer(self.verdict("DATA", "")),
             Question::Vrfy(q) => {

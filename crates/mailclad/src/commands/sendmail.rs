@@ -13,9 +13,9 @@ use std::process::ExitCode;
 use config::{Settings, params};
 use link::message::Submission;
 use link::{Reply, Request};
+use mail::header_address::AddressList;
 use mail::{Address, BodyType, Envelope, Notify, Purpose, Recipient, Return};
 use receive::maildrop;
-use route::header_address::AddressList;
 use tables::users::User;
 
 use super::getopt::Getopt;

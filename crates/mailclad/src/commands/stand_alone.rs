@@ -86,8 +86,12 @@ fn answer(
         }
         Question::Connect(pending) => pending.answer(Verdict::Accept),
         Question::Helo(pending) => pending.answer(Verdict::Accept),
-        Question::Mail(pending) => pending.answer(Verdict::Accept),
-        Question::Rcpt(pending) => pending.answer(Verdict::Accept),
+        Question::Mail(pending) => {
+            pending.legal().map_or_else(|step| *step, |pending| pending.answer(Verdict::Accept))
+        }
+        Question::Rcpt(pending) => {
+            pending.legal().map_or_else(|step| *step, |pending| pending.answer(Verdict::Accept))
+        }
         Question::Data(pending) => pending.answer(Verdict::Accept),
         Question::Vrfy(pending) => pending.answer(Verdict::Accept),
         Question::StartTls(pending) => pending.answer(Verdict::Accept),

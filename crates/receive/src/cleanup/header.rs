@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use mail::header_address::AddressList;
 use mail::mime::{Class, Structure};
 use mail::{Address, QueueId, date, header};
 use maillog::Log;
 use memchr::memchr;
-use route::header_address::AddressList;
 use route::{Context, Failed, Place, Routing};
 
 use super::body::push_line;

@@ -12,8 +12,8 @@ use mail::client::Forwarded;
 use mail::{Address, Detail, Envelope, Origin, QueueId, Reply};
 use route::Context;
 use smtp::server::{
-    Commit, Connect, Data, EndOfData, Etrn, Helo, MailFrom, Options, Pending, Question, RcptTo, Session,
-    Step, Verdict, reply,
+    Commit, Connect, Data, EndOfData, Etrn, Helo, Options, Pending, Question, Sender, Session, Step, To,
+    Verdict, Vrfy, reply,
 };
 
 use super::connection::Connection;
@@ -36,7 +36,8 @@ impl Driver<'_> {
             Question::Data(question) => self.data(question).await,
             Question::EndOfData(question) => self.end_of_data(question).await,
             Question::Vrfy(question) => {
-                if self.is_illegal("VRFY", question.about.text(), &question.about.address).await {
+                let Vrfy { address, smtputf8, .. } = &question.about;
+                if self.is_illegal("VRFY", question.about.text(), address, *smtputf8).await {
                     return question.answer(Verdict::Refuse(reply::BAD_RECIPIENT));
                 }
                 let asked = Asked {
@@ -161,25 +162,29 @@ impl Driver<'_> {
         question.answer(verdict)
     }
 
-    async fn mail_from(&mut self, question: Pending<MailFrom>) -> Step {
+    async fn mail_from(&mut self, question: Pending<Sender>) -> Step {
         if self.exceeds_rate(
             Event::Message,
             self.service.limits.message_rate,
             "Message delivery request rate",
         ) {
             let text = format!("Error: too much mail from {}", self.address);
-            return question.answer(Verdict::Refuse(Reply::new(450, Detail(7, 1), text)));
+            return question.refuse(Reply::new(450, Detail(7, 1), text));
         }
         if !self.service.room.is_there() {
             maillog::warning!(self.log, "not enough free space in the file system of the mail queue");
-            let refusal = Reply::new(452, Detail(3, 1), "Insufficient system storage");
-            return question.answer(Verdict::Refuse(refusal));
+            return question.refuse(Reply::new(452, Detail(3, 1), "Insufficient system storage"));
         }
         self.instance = self.new_instance();
-        let MailFrom { transaction, words } = &question.about;
-        if self.is_illegal("MAIL", path(words), &transaction.envelope.sender).await {
-            return question.answer(Verdict::Refuse(reply::BAD_SENDER));
+        let Sender { address, path, smtputf8, .. } = &question.about;
+        if self.is_illegal("MAIL", path, address, *smtputf8).await {
+            return question.illegal();
         }
+        let question = match question.legal() {
+            Ok(question) => question,
+            Err(step) => return *step,
+        };
+        let transaction = &question.about.transaction;
         let asked = Asked {
             sender: Some(&transaction.envelope.sender),
             size: transaction.size,
@@ -202,15 +207,20 @@ impl Driver<'_> {
         question.answer(verdict(refusal))
     }
 
-    async fn rcpt_to(&mut self, question: Pending<RcptTo>) -> Step {
+    async fn rcpt_to(&mut self, question: Pending<To>) -> Step {
         if self.exceeds_rate(Event::Recipient, self.service.limits.recipient_rate, "Recipient address rate") {
             let text = format!("Error: too many recipients from {}", self.address);
-            return question.answer(Verdict::Refuse(Reply::new(450, Detail(7, 1), text)));
+            return question.refuse(Reply::new(450, Detail(7, 1), text));
         }
-        let RcptTo { recipient, words } = &question.about;
-        if self.is_illegal("RCPT", path(words), &recipient.address).await {
-            return question.answer(Verdict::Refuse(reply::BAD_RECIPIENT));
+        let To { address, path, .. } = &question.about;
+        let smtputf8 = question.session().transaction().is_some_and(|mail| mail.envelope.smtputf8);
+        if self.is_illegal("RCPT", path, address, smtputf8).await {
+            return question.illegal();
         }
+        let question = match question.legal() {
+            Ok(question) => question,
+            Err(step) => return *step,
+        };
         let session = question.session();
         let asked =
             Asked { recipient: Some(&question.about.recipient.address), ..self.asked(session, "RCPT") };
@@ -239,8 +249,10 @@ impl Driver<'_> {
     }
 
     /// Is it no address at all? The log shows it as it came.
-    async fn is_illegal(&self, command: &str, text: &str, address: &Address) -> bool {
-        let illegal = !address.is_null() && self.service.access.is_bad_syntax(address).await;
+    async fn is_illegal(&self, command: &str, text: &str, address: &Address, smtputf8: bool) -> bool {
+        // A domain beyond ASCII is a name in mail that says so (RFC 6531 section 3.2), and nonsense in other mail.
+        let beyond = !smtputf8 && address.domain().is_some_and(|domain| !domain.is_ascii());
+        let illegal = !address.is_null() && (beyond || self.service.access.is_bad_syntax(address).await);
         if illegal {
             maillog::warning!(
                 self.log,
@@ -450,10 +462,6 @@ fn only_recipient(session: &Session) -> Option<&Address> {
 }
 
 /// The address among the words of MAIL and RCPT, as the client wrote it.
-fn path(words: &[String]) -> &str {
-    words.first().map_or("", String::as_str)
-}
-
 /// What header and body checks say of where a message comes from: from before a filter, when that one says so.
 fn about(client: &mail::ClientFacts, envelope: &Envelope) -> About {
     let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());

@@ -19,10 +19,8 @@ impl Driver<'_> {
     pub(super) fn remember(&mut self, question: &Question) {
         let Some(shown) = &mut self.shown else { return };
         let (session, sender, recipient) = match question {
-            Question::Mail(question) => {
-                (question.session(), Some(&question.about.transaction.envelope.sender), None)
-            }
-            Question::Rcpt(question) => (question.session(), None, Some(&question.about.recipient.address)),
+            Question::Mail(question) => (question.session(), Some(&question.about.address), None),
+            Question::Rcpt(question) => (question.session(), None, Some(&question.about.address)),
             Question::Vrfy(question) => (question.session(), None, Some(&question.about.address)),
             Question::Connect(question) => (question.session(), None, None),
             Question::Helo(question) => (question.session(), None, None),

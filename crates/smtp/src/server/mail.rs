@@ -1,12 +1,12 @@
 //! MAIL (RFC 5321 section 4.1.1.2) and the transaction that it begins.
 
-use ::mail::{Address, Envelope};
+use ::mail::{Address, Envelope, Reply};
 
 use super::command::Word;
 use super::content::Chunking;
 use super::notice::{Notice, printable};
 use super::parameters::address;
-use super::question::{MailFrom, Pending, Question, Verdict};
+use super::question::{MailFrom, Pending, Question, Sender, Verdict};
 use super::session::{Effect, Session};
 use super::{Step, reply};
 
@@ -51,10 +51,20 @@ impl Session {
             self.note_illegal_address("MAIL", path);
             return self.say(reply::BAD_SENDER, Effect::Failed);
         };
-        let mut transaction =
-            Transaction { envelope: Envelope { sender, ..Envelope::default() }, ..Transaction::default() };
-        if let Err(refusal) = self.mail_parameters(parameters, &mut transaction) {
-            return self.say(refusal, Effect::Failed);
+        let parameters = parameters.to_vec();
+        let smtputf8 = self.smtputf8_is_on() && announces_smtputf8(&parameters);
+        self.ask(Sender { address: sender, path: path.text.clone(), smtputf8, parameters }, Question::Mail)
+    }
+
+    /// What the parameters of a proper address come to.
+    fn sender(mut self, sender: Sender) -> Result<Pending<MailFrom>, Box<Step>> {
+        let Sender { address, path, parameters, .. } = sender;
+        let mut transaction = Transaction {
+            envelope: Envelope { sender: address, ..Envelope::default() },
+            ..Transaction::default()
+        };
+        if let Err(refusal) = self.mail_parameters(&parameters, &mut transaction) {
+            return Err(Box::new(self.say(refusal, Effect::Failed)));
         }
         let limit = self.options.message_size_limit;
         if limit > 0 && transaction.size.is_some_and(|size| size > limit) {
@@ -65,13 +75,13 @@ impl Session {
                 stage: "MAIL",
                 text: format!("{}; from=<{sender}> proto={protocol}{helo}", reply::SIZE_LIMIT),
             });
-            return self.say(reply::SIZE_LIMIT, Effect::Failed);
+            return Err(Box::new(self.say(reply::SIZE_LIMIT, Effect::Failed)));
         }
         if transaction.verp.is_some() && transaction.envelope.sender.is_null() {
-            return self.say(reply::VERP_NULL_SENDER, Effect::Failed);
+            return Err(Box::new(self.say(reply::VERP_NULL_SENDER, Effect::Failed)));
         }
-        let words = words[2..].iter().map(|word| word.text.clone()).collect();
-        self.ask(MailFrom { transaction, words }, Question::Mail)
+        let words = as_written(path, parameters);
+        Ok(Pending { session: self, about: MailFrom { transaction, words } })
     }
 
     /// `strict_smtputf8`: must this address have been announced with SMTPUTF8?
@@ -84,6 +94,33 @@ impl Session {
         if !word.unclosed {
             self.notices.push(Notice::IllegalAddress { command, text: printable(&word.text, usize::MAX) });
         }
+    }
+}
+
+/// Is SMTPUTF8 among the parameters? It decides what an address may be, so it is looked for before it is its turn.
+fn announces_smtputf8(parameters: &[Word]) -> bool {
+    parameters.iter().any(|word| word.text.eq_ignore_ascii_case("SMTPUTF8"))
+}
+
+/// A path and its parameters for filters.
+pub(super) fn as_written(path: String, parameters: Vec<Word>) -> Vec<String> {
+    std::iter::once(path).chain(parameters.into_iter().map(|word| word.text)).collect()
+}
+
+impl Pending<Sender> {
+    /// The address is none that mail could come from.
+    pub fn illegal(self) -> Step {
+        self.session.say(reply::BAD_SENDER, Effect::Failed)
+    }
+
+    /// The address is one: goes on to the parameters, which may be refused.
+    pub fn legal(self) -> Result<Pending<MailFrom>, Box<Step>> {
+        self.session.sender(self.about)
+    }
+
+    /// Refuses the command, whatever the address.
+    pub fn refuse(self, reply: Reply) -> Step {
+        self.session.say(reply, Effect::Failed)
     }
 }
 

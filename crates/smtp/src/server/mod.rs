@@ -51,7 +51,8 @@ pub use mail::{Transaction, XverpDelimiters};
 pub use notice::Notice;
 pub use options::{Auth, CommandFilter, CommandList, EhloKeyword, EhloKeywords, Options, TlsOffer, Verp};
 pub use question::{
-    Connect, Data, Etrn, Helo, MailFrom, Pending, Question, RcptTo, StartTlsRequest, Unknown, Verdict, Vrfy,
+    Connect, Data, Etrn, Helo, MailFrom, Pending, Question, RcptTo, Sender, StartTlsRequest, To, Unknown,
+    Verdict, Vrfy,
 };
 pub use session::Session;
 pub use starttls::Upgrade;

@@ -30,6 +30,13 @@ pub enum Notice {
         /// The address as it came.
         text: String,
     },
+    /// NOTIFY with a word that is none: the word, and all words.
+    UnknownNotify {
+        /// The word.
+        word: String,
+        /// The parameter's value.
+        list: String,
+    },
     /// A command line or a message was refused for a lone LF: `STAGE`.
     BareLfRejected(&'static str),
     /// BDAT with something else than a size behind it.
@@ -90,6 +97,9 @@ impl Notice {
             Notice::IllegalAddress { command, text } => {
                 format!("Illegal address syntax from {client} in {command} command: {text}")
             }
+            Notice::UnknownNotify { word, list } => {
+                format!("unknown DSN NOTIFY command value \"{word}\" in \"{list}\"")
+            }
             Notice::BareLfRejected(stage) => {
                 format!("{id}: reject: {stage} from {client}: bare <LF> received")
             }
@@ -116,7 +126,7 @@ impl Notice {
 pub(super) fn escape(bytes: &[u8], max: usize) -> String {
     let bytes = &bytes[..bytes.len().min(max)];
     let mut out = String::new();
-    for (at, &b) in bytes.iter().enumerate() {
+    for &b in bytes {
         match b {
             b'\x07' => out.push_str("\\a"),
             b'\x08' => out.push_str("\\b"),
@@ -127,9 +137,7 @@ pub(super) fn escape(bytes: &[u8], max: usize) -> String {
             b'\x0b' => out.push_str("\\v"),
             b'\\' => out.push_str("\\\\"),
             b' '..=b'~' => out.push(b as char),
-            // Three digits only where the next character would otherwise be read as part of the number.
-            _ if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => out.push_str(&format!("\\{b:03o}")),
-            _ => out.push_str(&format!("\\{b:o}")),
+            _ => out.push_str(&format!("\\{b:03o}")),
         }
     }
     out
@@ -174,7 +182,7 @@ mod tests {
         for (bytes, expected) in [
             (&b"MAIL\r\n"[..], "MAIL\\r\\n"),
             (b"a\\b", "a\\\\b"),
-            (b"\x01\x011", "\\1\\0011"),
+            (b"\x01\x011", "\\001\\0011"),
             (b"\xff", "\\377"),
         ] {
             assert_eq!(escape(bytes, 100), expected);

@@ -1,21 +1,30 @@
 //! Addresses and ESMTP parameters of MAIL and RCPT (RFC 1870, 3461, 4954, 6152, 6531, 8689), as lenient as Postfix.
 
+use ::mail::header_address::AddressList;
+use ::mail::token::MAX_TOKENS;
 use ::mail::{Address, BodyType, Notify, Recipient, Reply, Return, xtext};
 
 use super::command::Word;
 use super::mail::{Transaction, XverpDelimiters};
+use super::notice::{Notice, printable};
 use super::options::{EhloKeyword, Verp};
 use super::reply;
 use super::session::Session;
 
-/// Reads an address word: in angle brackets, or without them unless `strict` (`strict_rfc821_envelopes`).
-/// `None` when it is none.
+/// Reads an address word, in angle brackets or without. Comments, display names and more brackets are passed over, as in headers,
+/// unless `strict` (`strict_rfc821_envelopes`). `None` when it is none, or more than one.
 pub(super) fn address(word: &str, strict: bool) -> Option<Address> {
-    let inner = word.strip_prefix('<').and_then(|word| word.strip_suffix('>'));
-    if strict && inner.is_none() {
+    let inner = word.strip_prefix('<').and_then(|word| word.strip_suffix('>')).unwrap_or(word);
+    // RFC 5321 appendix C: a source route is ignored.
+    let inner = match inner.split_once(':') {
+        Some((route, rest)) if route.starts_with('@') => rest,
+        _ => inner,
+    };
+    let list = AddressList::parse(inner, MAX_TOKENS);
+    if strict && !(list.is_bare() && word.starts_with('<')) {
         return None;
     }
-    let address = Address::external(inner.unwrap_or(word).trim()).ok()?;
+    let address = list.only_address()?;
     (!strict || !address.as_str().starts_with('@')).then_some(address)
 }
 
@@ -80,7 +89,7 @@ impl Session {
 
     /// The parameters of RCPT, and the default for ORCPT (RFC 3461 section 5.2.1).
     pub(super) fn rcpt_parameters(
-        &self,
+        &mut self,
         words: &[Word],
         as_sent: &str,
         recipient: &mut Recipient,
@@ -91,7 +100,13 @@ impl Session {
                 if !recipient.notify.is_unspecified() {
                     return Err(reply::BAD_NOTIFY);
                 }
-                recipient.notify = self::notify(notify).ok_or(reply::BAD_NOTIFY)?;
+                recipient.notify = self::notify(notify).map_err(|unknown| {
+                    self.notices.extend(unknown.map(|word| Notice::UnknownNotify {
+                        word: printable(word, usize::MAX),
+                        list: printable(notify, usize::MAX),
+                    }));
+                    reply::BAD_NOTIFY
+                })?;
             } else if let Some(orcpt) = value(word, "ORCPT") {
                 self.dsn_is_on()?;
                 if recipient.orcpt.is_some() {
@@ -152,19 +167,20 @@ fn envid(text: &str) -> Option<String> {
     envid.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)).then_some(envid)
 }
 
-fn notify(text: &str) -> Option<Notify> {
+/// The error is the word that is none of NOTIFY's, if it is for a word.
+fn notify(text: &str) -> Result<Notify, Option<&str>> {
     let mut notify = Notify::default();
-    for word in text.split(',') {
+    for word in text.split(',').filter(|word| !word.is_empty()) {
         match word.to_ascii_uppercase().as_str() {
             "NEVER" => notify.never = true,
             "SUCCESS" => notify.success = true,
             "FAILURE" => notify.failure = true,
             "DELAY" => notify.delay = true,
-            _ => return None,
+            _ => return Err(Some(word)),
         }
     }
     let wants_something = notify.success || notify.failure || notify.delay;
-    (notify.never != wants_something).then_some(notify)
+    if notify.never != wants_something { Ok(notify) } else { Err(None) }
 }
 
 fn orcpt(text: &str) -> Option<String> {
@@ -213,6 +229,16 @@ mod tests {
             ("<a b>", None, None),
             ("<@b>", Some("@b"), None),
             ("< a@b >", Some("a@b"), Some("a@b")),
+            ("<a,b@c>", None, None),
+            ("<a;b@c>", None, None),
+            ("<,a@b>", Some("a@b"), None),
+            ("<a@b>,<c@d>", None, None),
+            ("<<a@b>>", Some("a@b"), Some("a@b")),
+            ("a@b>", Some("a@b"), None),
+            ("(c)<a@b>", Some("a@b"), None),
+            ("\"N\"<a@b>", Some("a@b"), None),
+            ("(c)", Some(""), None),
+            ("@r,@s:a@b", Some("a@b"), None),
         ] {
             for (mode, expected) in [(false, lenient), (true, strict)] {
                 assert_eq!(address(word, mode).as_ref().map(Address::as_str), expected, "{word} {mode}");
@@ -227,11 +253,13 @@ mod tests {
             ("SUCCESS,failure", true),
             ("NEVER,SUCCESS", false),
             ("", false),
-            ("DELAY,", false),
+            (",", false),
+            (",DELAY,,FAILURE,", true),
             ("ALWAYS", false),
         ] {
-            assert_eq!(notify(text).is_some(), valid, "{text}");
+            assert_eq!(notify(text).is_ok(), valid, "{text}");
         }
+        assert_eq!(notify("DELAY,x"), Err(Some("x")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 
 use super::Step;
 use super::auth::AuthEvent;
+use super::command::Word;
 use super::content::EndOfData;
 use super::mail::Transaction;
 use super::options::Options;
@@ -20,10 +21,11 @@ pub enum Question {
     Connect(Pending<Connect>),
     /// Is this HELO or EHLO name acceptable? To be answered `Accept` under `smtpd_delay_reject`.
     Helo(Pending<Helo>),
-    /// Is this sender acceptable, is there room in the queue, is the rate limit kept?
-    Mail(Pending<MailFrom>),
-    /// Is this recipient acceptable?
-    Rcpt(Pending<RcptTo>),
+    /// Is this an address that mail could come from? Then: is this sender acceptable, is there room in the queue, is the rate limit
+    /// kept?
+    Mail(Pending<Sender>),
+    /// Is this an address that mail could go to? Then: is this recipient acceptable?
+    Rcpt(Pending<To>),
     /// `smtpd_data_restrictions`; also before the first BDAT.
     Data(Pending<Data>),
     /// The whole content is there: store the message.
@@ -66,7 +68,29 @@ pub struct Helo {
     pub esmtp: bool,
 }
 
-/// See [`Question::Mail`]. The transaction begins when the answer is `Accept`.
+/// See [`Question::Mail`]: the address, before anybody has looked at the parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The address.
+    pub address: Address,
+    /// As the client wrote it.
+    pub path: String,
+    /// SMTPUTF8 is among the parameters.
+    pub smtputf8: bool,
+    pub(super) parameters: Vec<Word>,
+}
+
+/// See [`Question::Rcpt`]: the address, before anybody has looked at the parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct To {
+    /// The address.
+    pub address: Address,
+    /// As the client wrote it.
+    pub path: String,
+    pub(super) parameters: Vec<Word>,
+}
+
+/// What follows [`Question::Mail`]. The transaction begins when the answer is `Accept`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailFrom {
     /// What the transaction will be.
@@ -75,7 +99,7 @@ pub struct MailFrom {
     pub words: Vec<String>,
 }
 
-/// See [`Question::Rcpt`].
+/// What follows [`Question::Rcpt`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RcptTo {
     /// The recipient; the transaction is `pending.session().transaction()`.

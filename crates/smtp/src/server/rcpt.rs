@@ -1,11 +1,12 @@
 //! RCPT (RFC 5321 section 4.1.1.3).
 
-use ::mail::Recipient;
+use ::mail::{Recipient, Reply};
 
 use super::command::Word;
 use super::content::Chunking;
+use super::mail::as_written;
 use super::parameters::address;
-use super::question::{Pending, Question, RcptTo, Verdict};
+use super::question::{Pending, Question, RcptTo, To, Verdict};
 use super::session::{Effect, Session};
 use super::{Step, reply};
 
@@ -27,9 +28,16 @@ impl Session {
             self.note_illegal_address("RCPT", path);
             return self.say(reply::BAD_RECIPIENT, Effect::Failed);
         };
-        let mut recipient = Recipient::new(parsed);
-        if let Err(refusal) = self.rcpt_parameters(parameters, &path.text, &mut recipient) {
-            return self.say(refusal, Effect::Failed);
+        let (path, parameters) = (path.text.clone(), parameters.to_vec());
+        self.ask(To { address: parsed, path, parameters }, Question::Rcpt)
+    }
+
+    /// What the parameters of a proper address come to.
+    fn add(mut self, to: To) -> Result<Pending<RcptTo>, Box<Step>> {
+        let To { address, path, parameters } = to;
+        let mut recipient = Recipient::new(address);
+        if let Err(refusal) = self.rcpt_parameters(&parameters, &path, &mut recipient) {
+            return Err(Box::new(self.say(refusal, Effect::Failed)));
         }
         let (limit, overshoot_limit) = (self.options.recipient_limit, self.options.recipient_overshoot_limit);
         if let Some(transaction) = &mut self.transaction
@@ -39,14 +47,31 @@ impl Session {
             // RFC 5321 section 4.5.3.1.10 lets a client send more and try the rest later: no error at first.
             let effect = if transaction.overshoot < overshoot_limit { Effect::Done } else { Effect::Failed };
             transaction.overshoot = transaction.overshoot.saturating_add(1);
-            return self.say(reply::TOO_MANY_RECIPIENTS, effect);
+            return Err(Box::new(self.say(reply::TOO_MANY_RECIPIENTS, effect)));
         }
         let smtputf8 = self.transaction.as_ref().is_some_and(|transaction| transaction.envelope.smtputf8);
         if self.needs_smtputf8(&recipient.address, smtputf8) {
-            return self.say(reply::NEED_SMTPUTF8, Effect::Failed);
+            return Err(Box::new(self.say(reply::NEED_SMTPUTF8, Effect::Failed)));
         }
-        let words = words[2..].iter().map(|word| word.text.clone()).collect();
-        self.ask(RcptTo { recipient, words }, Question::Rcpt)
+        let words = as_written(path, parameters);
+        Ok(Pending { session: self, about: RcptTo { recipient, words } })
+    }
+}
+
+impl Pending<To> {
+    /// The address is none that mail could go to.
+    pub fn illegal(self) -> Step {
+        self.session.say(reply::BAD_RECIPIENT, Effect::Failed)
+    }
+
+    /// The address is one: goes on to the parameters, which may be refused.
+    pub fn legal(self) -> Result<Pending<RcptTo>, Box<Step>> {
+        self.session.add(self.about)
+    }
+
+    /// Refuses the command, whatever the address.
+    pub fn refuse(self, reply: Reply) -> Step {
+        self.session.say(reply, Effect::Failed)
     }
 }
 

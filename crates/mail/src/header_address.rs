@@ -1,4 +1,4 @@
-//! Lists of addresses in headers, aliases and tables (RFC 5322 section 3.4): display names, angle brackets, comments,
+//! Lists of addresses in headers, aliases, tables and, where clients are sloppy, commands (RFC 5322 section 3.4): display names, angle brackets, comments,
 //! groups, and what people write instead.
 //!
 //! Nothing is refused: what is no address is kept as it is. Addresses can be changed in place, and the list written
@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use mail::Address;
-use mail::token::{self, Token};
+use crate::Address;
+use crate::token::{self, Token};
 
 /// A parsed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,25 @@ impl AddressList {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The one address of a text that may have one; null where there is none. `None`: there are more, or it can not be one.
+    pub fn only_address(&self) -> Option<Address> {
+        let mut addresses = self.parts.iter().filter_map(|part| match part {
+            Part::Address(tokens) => Some(tokens),
+            Part::Other(_) | Part::GroupStart => None,
+        });
+        match (addresses.next(), addresses.next()) {
+            (None, _) => Some(Address::null()),
+            (Some(tokens), None) => Address::internal(token::internal(tokens)).ok(),
+            (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// Are there only addresses and angle brackets, no comment, name or comma?
+    pub fn is_bare(&self) -> bool {
+        let bare = |part: &Part| matches!(part, Part::Address(_) | Part::Other(Token::Op('<' | '>')));
+        self.parts.iter().all(bare)
     }
 
     /// Exchanges address number `index` of [`AddressList::addresses`].
