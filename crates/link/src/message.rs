@@ -67,7 +67,8 @@ pub enum Request {
     Begin,
     /// master to a role: take no new work, finish what is in hand, exit.
     Drain,
-    /// master to receive or send, before anything else: which certificate, key and authority files shall be watched? Answer:
+    /// master to receive or send, before anything else: which certificate, key and authority files, and which
+    /// files of tables that only root may read, shall be watched? Answer:
     /// [`Reply::KeyFiles`].
     KeyFiles,
     /// master to receive or send: a watched file changed. One descriptor, open for reading; none when the file is gone. Answer: Done.

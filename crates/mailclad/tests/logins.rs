@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use support::{Client, PATIENCE, Site};
+use support::{Client, PATIENCE, Site, wait_for};
 use testkit::authority::Authority;
 
 /// An authentication server that knows `me` with the password `secret` by PLAIN and LOGIN. It ends after `connections` connections with
@@ -276,4 +276,56 @@ fn logins_without_another_server() {
     site.wait_for_log(&["client=", "sasl_method=PLAIN, sasl_username=me"]);
     let log = site.log();
     assert!(!log.contains("secret") && !log.contains("AG1lA"), "{log}");
+}
+
+/// Started by root, the process that hears clients can not open such a table again: master does.
+#[test]
+fn a_table_that_only_root_may_read_is_followed() {
+    for kind in ["texthash", "hash", "cdb"] {
+        let site = Site::new(
+            &Authority::new("Test CA"),
+            &format!(
+                "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = mailclad\nsmtpd_sasl_path = {kind}:DIR/users\n\
+                 smtpd_tls_auth_only = no\nsmtpd_sasl_security_options = noanonymous"
+            ),
+        );
+        let folder = site.dir.path().to_owned();
+        let close = |name: &str| {
+            std::fs::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+        };
+        let write = |site: &Site, password: &str| {
+            let entry = site.run(&["passwd", "me"], &format!("{password}\n"));
+            site.write("new", &String::from_utf8(entry.stdout).unwrap());
+            close("new");
+            std::fs::rename(folder.join("new"), folder.join("users")).unwrap();
+            if kind != "texthash" {
+                let table = format!("{kind}:{}/users", folder.display());
+                let built = site.run(&["postmap", &table], "");
+                assert!(built.status.success(), "{built:?}");
+            }
+        };
+        write(&site, "first");
+        let site = site.start();
+        let login = |password: &str| {
+            let mut client = Client::connect(site.port);
+            client.must("EHLO client.test", "250");
+            let word = openssl::base64::encode_block(format!("\0me\0{password}").as_bytes());
+            client.say(&format!("AUTH PLAIN {word}"))
+        };
+        assert!(login("first").starts_with("235"), "{kind}: {}", site.log());
+        write(&site, "second");
+        let followed = wait_for(|| {
+            let reply = login("second");
+            // Until then the old entry holds: nobody is told of a trouble.
+            assert!(!reply.starts_with('4'), "{kind}: {reply}\n{}", site.log());
+            reply.starts_with("235").then_some(())
+        });
+        assert!(followed.is_some(), "{kind}: {}", site.log());
+        assert!(login("first").starts_with("535"), "{kind}");
+        std::fs::remove_file(folder.join("users")).unwrap();
+        if kind == "texthash" {
+            assert!(login("second").starts_with("454"), "a table that is gone is a trouble");
+        }
+    }
 }

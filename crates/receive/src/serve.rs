@@ -102,12 +102,14 @@ fn control_call(receive: &Arc<Receive>, tasks: &mut JoinSet<()>, incoming: Incom
             None => Err("no descriptor".to_owned()),
         },
         Request::KeyFiles => {
-            let paths = receive.prepared.tls.files.paths();
+            let mut paths = receive.prepared.tls.files.paths();
+            paths.extend(tables::handed_over::closed());
             return call.answer(Reply::KeyFiles(paths), Vec::new());
         }
         Request::KeyFile { path, more } => {
             let file = descriptors.pop().map(File::from);
             let Prepared { tls, log, .. } = &receive.prepared;
+            tables::handed_over::take(&path, file.as_ref());
             tls.take(path, file.as_ref(), more, log);
             Ok(())
         }

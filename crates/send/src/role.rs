@@ -104,9 +104,14 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
                         Err(why) => call.answer(Reply::Failed(why), Vec::new()),
                     }
                 }
-                Request::KeyFiles => call.answer(Reply::KeyFiles(renewal.paths()), Vec::new()),
+                Request::KeyFiles => {
+                    let mut paths = renewal.paths();
+                    paths.extend(tables::handed_over::closed());
+                    call.answer(Reply::KeyFiles(paths), Vec::new());
+                }
                 Request::KeyFile { path, more } => {
                     let file = descriptors.pop().map(std::fs::File::from);
+                    tables::handed_over::take(&path, file.as_ref());
                     renewal.take(path, file.as_ref(), more, &services);
                     call.answer(Reply::Done, Vec::new());
                 }

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use crate::berkeley::{self, Database, Method};
+use crate::handed_over;
 use crate::lmdb::Lmdb;
 use crate::watched::os_text;
 
@@ -86,7 +88,7 @@ impl IndexFile {
     pub(crate) fn open(kind: Kind, file: File, name: &str) -> Result<IndexFile, String> {
         match kind {
             Kind::Hash | Kind::Btree => Database::open(file).map(IndexFile::Berkeley),
-            Kind::Cdb => cdb2::CDB::open(name).map(IndexFile::Cdb).map_err(|error| os_text(&error)),
+            Kind::Cdb => open_cdb(&file, name).map(IndexFile::Cdb).map_err(|error| os_text(&error)),
             Kind::Lmdb => Lmdb::open(name).map(IndexFile::Lmdb),
         }
     }
@@ -127,6 +129,16 @@ impl IndexFile {
             IndexFile::Cdb(_) => None,
             IndexFile::Lmdb(lmdb) => Some(lmdb.file()),
         }
+    }
+}
+
+fn open_cdb(file: &File, name: &str) -> std::io::Result<cdb2::CDB> {
+    match cdb2::CDB::open(name) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let copy = handed_over::copy(file)?;
+            cdb2::CDB::open(format!("/proc/self/fd/{}", copy.as_raw_fd()))
+        }
+        opened => opened,
     }
 }
 

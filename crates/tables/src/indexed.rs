@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::handed_over;
 use crate::index_file::{IndexFile, Kind};
 use crate::lookup::Lookup;
 use crate::map::{Entries, Format, Opened, Opening, Table, Warn};
@@ -61,12 +62,12 @@ impl Indexed {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        std::fs::metadata(self.index_path()).ok().map(|meta| Stamp::from(&meta))
+        handed_over::stamp(&self.index_path())
     }
 
     fn load(&self) -> State {
         let index = self.index_path();
-        let file = match std::fs::File::open(&index) {
+        let file = match handed_over::open(&index) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.load_source(&os_text(&e)),
             Err(e) => return State::failed(None, format!("open database {index}: {}", os_text(&e))),
@@ -127,7 +128,11 @@ impl Indexed {
         let seen = self.stamp();
         let unusable = matches!(state.content, Content::Failed(_));
         if seen != state.stamp || unusable {
-            *state = self.load();
+            let now = self.load();
+            let failed = matches!(now.content, Content::Failed(_));
+            if !failed || unusable || !handed_over::is_awaited(&self.index_path()) {
+                *state = now;
+            }
         }
         let Content::Index(database) = &state.content else { return ask(&state.content) };
         let Some(file) = database.file() else { return ask(&state.content) };

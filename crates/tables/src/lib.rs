@@ -20,6 +20,7 @@ pub mod command;
 pub mod domain_search;
 mod environ;
 mod fail;
+pub mod handed_over;
 mod index_file;
 mod indexed;
 mod inline;

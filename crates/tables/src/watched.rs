@@ -3,6 +3,8 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use crate::handed_over::{self, AtStart};
+
 /// Identity and age of a file's content. Another stamp means: read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -56,7 +58,7 @@ impl<T> Watched<T> {
     /// not be used any more, since nobody can know whether it still holds.
     pub(crate) fn content(&self) -> std::sync::Arc<Result<T, String>> {
         use std::sync::{Arc, PoisonError};
-        let seen = std::fs::metadata(&self.path).ok().map(|meta| Stamp::from(&meta));
+        let seen = handed_over::stamp(&self.path);
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if state.stamp == seen && seen.is_some() {
@@ -66,7 +68,10 @@ impl<T> Watched<T> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         // Another session may have read it while this one waited.
         if state.stamp != seen || seen.is_none() {
-            *state = load(&self.path, &self.read);
+            let now = load(&self.path, &self.read);
+            if now.content.is_ok() || state.content.is_err() || !handed_over::is_awaited(&self.path) {
+                *state = now;
+            }
         }
         Arc::clone(&state.content)
     }
@@ -83,13 +88,13 @@ fn load<T>(path: &str, read: &dyn Fn(&str) -> T) -> State<T> {
 pub(crate) fn read_text(path: &str) -> Result<(Stamp, String), String> {
     use std::io::Read;
     let explain = |e: std::io::Error| format!("open {path}: {}", os_text(&e));
-    let file = std::fs::File::open(path).map_err(explain)?;
+    let file = handed_over::open(path).map_err(explain)?;
     let meta = file.metadata().map_err(explain)?;
     if meta.is_dir() {
         return Err(format!("open {path}: Is a directory"));
     }
     let mut bytes = Vec::with_capacity(meta.len().min(MAX_SOURCE) as usize);
-    file.take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(explain)?;
+    AtStart { file: &file, at: 0 }.take(MAX_SOURCE + 1).read_to_end(&mut bytes).map_err(explain)?;
     if bytes.len() as u64 > MAX_SOURCE {
         return Err(format!("open {path}: larger than {MAX_SOURCE} bytes"));
     }
