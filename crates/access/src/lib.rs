@@ -10,6 +10,7 @@ mod address;
 mod asked;
 mod certificate;
 mod client;
+mod configured;
 mod detail;
 mod dns_list;
 mod endpoint;
@@ -35,6 +36,7 @@ mod tests;
 mod verify;
 
 pub use asked::{Asked, Decision, Deferrals, Effect, Note};
+pub use configured::inspect;
 pub use endpoint::{Endpoint, Wire};
 pub use hostname::is_hostname;
 pub use ip_match::IpMatch;

@@ -1,6 +1,6 @@
 //! The lists of one service: opened once, asked at each stage of a session.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,16 +14,14 @@ use tables::{Flags, Maps, MatchList, MatchStyle, Tables};
 use crate::address;
 use crate::asked::{Asked, Decision, Deferrals};
 use crate::certificate::Certificates;
+use crate::configured::Lists;
 use crate::evaluation::{Evaluation, Outcome};
-use crate::list::{self, List, Reader, Step, StepKind};
-use crate::policy::Defaults;
+use crate::list::{List, Step};
 use crate::verify::{Verification, Verifier};
 
 /// Restriction lists and what they are evaluated with.
 pub struct Access {
-    lists: HashMap<List, Vec<Step>>,
-    classes: HashMap<String, Vec<Step>>,
-    class_names: HashSet<String>,
+    lists: Lists,
     delay_reject: bool,
     relay_first: bool,
     /// `soft_bounce`.
@@ -81,16 +79,6 @@ pub(crate) struct Codes {
     pub(crate) multi_recipient_bounce: u16,
 }
 
-/// One of these must be there, or everybody could send mail to everybody.
-const RELAY_PREVENTING: [&str; 6] = [
-    "reject_unauth_destination",
-    "defer_unauth_destination",
-    "reject",
-    "defer",
-    "defer_if_permit",
-    "check_relay_domains",
-];
-
 impl Access {
     /// Reads the lists. The texts are warnings for the log; the error is fatal for the service.
     pub fn open(
@@ -101,42 +89,11 @@ impl Access {
         resolver: Arc<Resolver>,
         verifier: Arc<dyn Verifier>,
     ) -> Result<(Access, Vec<String>), String> {
-        let class_names: HashSet<String> =
-            config::list::split(settings.get(params::smtpd_restriction_classes))
-                .into_iter()
-                .map(str::to_owned)
-                .collect();
-        let policy = Defaults::read(settings);
-        let reader = Reader { classes: &class_names, tables: Some(tables), policy: Some(&policy) };
         let maps = |parameter: config::param::Param<config::param::kind::Text>| {
             Maps::open(tables, parameter.name(), settings.get(parameter), Flags::default())
         };
         let mut warnings = Vec::new();
-        let mut classes = HashMap::new();
-        for name in &class_names {
-            let text = settings.text_of(name).ok_or_else(|| {
-                format!("restriction class `{name}' needs a definition: set {name} = ... in main.cf")
-            })?;
-            let steps = reader.read(List::Recipient, name, text);
-            warnings.extend(list::warnings(name, &steps));
-            classes.insert(name.clone(), steps);
-        }
-        let mut lists = HashMap::new();
-        for (list, parameter) in [
-            (List::Client, params::smtpd_client_restrictions),
-            (List::Helo, params::smtpd_helo_restrictions),
-            (List::Sender, params::smtpd_sender_restrictions),
-            (List::Relay, params::smtpd_relay_restrictions),
-            (List::Recipient, params::smtpd_recipient_restrictions),
-            (List::Data, params::smtpd_data_restrictions),
-            (List::EndOfData, params::smtpd_end_of_data_restrictions),
-            (List::Etrn, params::smtpd_etrn_restrictions),
-            (List::HeaderRewrite, params::local_header_rewrite_clients),
-        ] {
-            let steps = reader.read(list, parameter.name(), settings.get(parameter));
-            warnings.extend(list::warnings(parameter.name(), &steps));
-            lists.insert(list, steps);
-        }
+        let lists = Lists::read(settings, tables, &mut warnings)?;
         let code = |value: i64| u16::try_from(value).unwrap_or(550);
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let own = host
@@ -145,8 +102,6 @@ impl Access {
             .map(|(address, _)| address);
         let access = Access {
             lists,
-            classes,
-            class_names,
             delay_reject: settings.get(params::smtpd_delay_reject),
             relay_first: settings.get(params::smtpd_relay_before_recipient_restrictions),
             soft_bounce: settings.get(params::soft_bounce),
@@ -211,36 +166,19 @@ impl Access {
             unknown_helo_waits: settings.get(params::unknown_helo_hostname_tempfail_action)
                 == "defer_if_permit",
         };
-        if !access.prevents_relaying(access.steps(List::Relay), 0)
-            && !access.prevents_relaying(access.steps(List::Recipient), 0)
-        {
-            return Err(format!(
-                "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working \
-                 instance of: {}",
-                RELAY_PREVENTING.join(", ").replacen(", check_relay", " or check_relay", 1)
-            ));
-        }
         Ok((access, warnings))
     }
 
     pub(crate) fn steps(&self, list: List) -> &[Step] {
-        self.lists.get(&list).map_or(&[], Vec::as_slice)
+        self.lists.steps(list)
     }
 
     pub(crate) fn class(&self, name: &str) -> &[Step] {
-        self.classes.get(name).map_or(&[], Vec::as_slice)
+        self.lists.class(name)
     }
 
     pub(crate) fn class_names(&self) -> &HashSet<String> {
-        &self.class_names
-    }
-
-    fn prevents_relaying(&self, steps: &[Step], depth: usize) -> bool {
-        steps.iter().filter(|step| !step.warn_only).any(|step| match &step.kind {
-            StepKind::Run(restriction, _) => RELAY_PREVENTING.contains(&restriction.name),
-            StepKind::Class(name) => depth < 100 && self.prevents_relaying(self.class(name), depth + 1),
-            StepKind::Broken(_) => false,
-        })
+        self.lists.class_names()
     }
 
     /// Is the address none that mail could be sent to, whatever the lists say? Where a table can not be asked, they will.

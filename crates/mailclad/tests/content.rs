@@ -124,3 +124,97 @@ fn a_service_names_its_own_cleanup() {
     site.wait_for_mail("user", "Subject: refused");
     site.wait_for_log(&["postfix/plain/cleanup[", "message-id="]);
 }
+
+#[test]
+fn structure_is_mended_converted_or_refused() {
+    let eight_bit = "Subject: x\nContent-Transfer-Encoding: 8bit\n\nh\u{e4}llo\n";
+    for (setting, content, expected, kept) in [
+        ("", "Subject: x\nno field\n", "250", "Subject: x\n\nno field\n"),
+        (
+            "non_empty_end_of_header_action = add_header",
+            "Subject: x\nno field\n",
+            "250",
+            "Subject: x\nMIME-Error: message header was not terminated by empty line\n\nno field\n",
+        ),
+        (
+            "non_empty_end_of_header_action = reject",
+            "Subject: x\nno field\n",
+            "550 5.6.0 message header was not terminated by empty line\r\n",
+            "",
+        ),
+        ("non_empty_end_of_header_action = reject", "Subject: x\n\nbody\n", "250", "Subject: x\n\nbody\n"),
+        ("", eight_bit, "250", eight_bit),
+        (
+            "force_mime_input_conversion = yes\nbody_checks = static:INFO",
+            eight_bit,
+            "250",
+            "Subject: x\nContent-Transfer-Encoding: quoted-printable\n\nh=C3=A4llo\n",
+        ),
+    ] {
+        let extra = format!("local_header_rewrite_clients =\n{setting}");
+        let site = Site::new(&Authority::new("Test CA"), &extra).start();
+        let reply = send(&site, content.trim_end());
+        assert!(reply.starts_with(expected), "{setting}: {reply}");
+        match kept {
+            "" => drop(site.wait_for_log(&[
+                "reject: mime-error message header was not terminated by empty line: no field from localhost[127.0.0.1]; \
+                 from=<sender@client.test> to=<user@site.test>",
+            ])),
+            kept => {
+                let mail = site.wait_for_mail("user", "Subject: x");
+                assert!(mail.ends_with(kept), "{setting}: {mail}");
+            }
+        }
+        if setting.contains("INFO") {
+            site.wait_for_log(&["info: body h=C3=A4llo from"]);
+        }
+    }
+}
+
+/// What a header says of its content, and whether characters beyond ASCII ask for SMTPUTF8, the next server is told.
+#[test]
+fn the_next_server_hears_what_the_header_says() {
+    use support::peer::{Script, ScriptedPeer};
+    let eight_bit = "Subject: x\nContent-Transfer-Encoding: 8bit\n\nh\u{e4}llo\n";
+    for (setting, content, local, expected) in [
+        ("", eight_bit, false, "MAIL FROM:<sender@client.test> SIZE=SIZE BODY=8BITMIME"),
+        ("detect_8bit_encoding_header = no", eight_bit, false, "MAIL FROM:<sender@client.test> SIZE=SIZE"),
+        ("", "Subject: h\u{e4}llo\n\nx\n", false, "MAIL FROM:<sender@client.test> SIZE=SIZE"),
+        ("", "Subject: h\u{e4}llo\n\nx\n", true, "MAIL FROM:<sender@client.test> SIZE=SIZE SMTPUTF8"),
+        (
+            "smtputf8_autodetect_classes = smtpd",
+            "Subject: h\u{e4}llo\n\nx\n",
+            false,
+            "MAIL FROM:<sender@client.test> SIZE=SIZE SMTPUTF8",
+        ),
+        (
+            "smtputf8_autodetect_classes = smtpd",
+            "Subject: h\u{e4}llo\n\nx\n",
+            true,
+            "MAIL FROM:<sender@client.test> SIZE=SIZE",
+        ),
+    ] {
+        let port = free_port();
+        let script = Script::parse("offer 8BITMIME, SMTPUTF8, SIZE").unwrap();
+        let peer = ScriptedPeer::start("127.0.0.1", port, script);
+        let extra = format!("relayhost = [127.0.0.1]:{port}\nsmtp_tls_security_level = none\n{setting}");
+        let site = Site::new(&Authority::new("Test CA"), &extra).start();
+        match local {
+            true => {
+                let sent = site.run(&["sendmail", "-f", "sender@client.test", "a@elsewhere.test"], content);
+                assert!(sent.status.success(), "{sent:?}");
+            }
+            false => {
+                let mut client = Client::connect(site.port);
+                client.must("EHLO client.test", "250");
+                let reply = client.send("sender@client.test", &["a@elsewhere.test"], content);
+                assert!(reply.starts_with("250"), "{reply}");
+            }
+        }
+        let heard = support::wait_for(|| peer.heard().into_iter().find(|line| line.contains("MAIL FROM")));
+        let heard = heard.unwrap_or_else(|| panic!("{}", site.log()));
+        let words: Vec<&str> =
+            heard.split(' ').map(|w| if w.starts_with("SIZE=") { "SIZE=SIZE" } else { w }).collect();
+        assert_eq!(words.join(" "), expected, "{setting} {local}: {content:?}");
+    }
+}

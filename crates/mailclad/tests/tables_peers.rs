@@ -9,12 +9,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use support::{free_port, wait_for};
+use support::{Client, Site, free_port, wait_for};
+use testkit::authority::Authority;
 
 /// A server of the distribution in a folder of its own, ended with the test.
 struct Server {
     child: Child,
-    folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -38,18 +39,35 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Server { child, folder }
+        Server { child, folder: Some(folder) }
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+        std::fs::read_to_string(self.path().join("server.log")).unwrap_or_default()
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    /// Ends it, and gives the folder, for another start.
+    fn stop(mut self) -> tempfile::TempDir {
+        self.end();
+        self.folder.take().unwrap()
+    }
+
+    fn end(&mut self) {
+        // PostgreSQL waits for its clients after TERM, and goes at once after INT, which MariaDB does not hear.
+        for signal in ["-INT", "-TERM"] {
+            let _ = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        }
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
@@ -211,36 +229,52 @@ fn mysql() {
     assert_eq!((answer.as_str(), status), ("", Some(1)), "a server that is down is a failure");
 }
 
-#[test]
-fn postgresql() {
+/// A PostgreSQL with the table `alias`, and its port; user reader needs no password.
+fn start_postgresql() -> (Server, u16) {
     let bin = newest(Path::new("/usr/lib/postgresql")).join("bin");
     let (folder, uid) = Server::folder("postgres");
     let data = folder.path().join("data");
     run(as_user(bin.join("initdb"), uid).args(["-A", "trust", "-U", "reader", "-D"]).arg(&data));
     let port = free_port();
-    let mut command = as_user(bin.join("postgres"), uid);
-    command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(folder.path());
-    let sockets = folder.path().display().to_string();
+    let server = serve_postgresql(folder, port);
+    run(&mut psql(port, &inserts(|text| text.replace('\'', "''"))));
+    (server, port)
+}
+
+/// On a folder that has a database.
+fn serve_postgresql(folder: tempfile::TempDir, port: u16) -> Server {
+    let bin = newest(Path::new("/usr/lib/postgresql")).join("bin");
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(folder.path()).unwrap());
+    let mut command = as_user(bin.join("postgres"), Some(uid));
+    command.arg("-D").arg(folder.path().join("data"));
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(folder.path());
     let server = Server::start(command, folder);
-    let client = |statement: &str| {
-        let mut client = Command::new("psql");
-        client.args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-            "-U",
-            "reader",
-            "-d",
-            "postgres",
-            "-c",
-            statement,
-        ]);
-        client
-    };
-    let ready = wait_for(|| client("SELECT 1").output().unwrap().status.success().then_some(()));
+    let ready = wait_for(|| psql(port, "SELECT 1").output().unwrap().status.success().then_some(()));
     assert!(ready.is_some(), "{}", server.log());
-    run(&mut client(&inserts(|text| text.replace('\'', "''"))));
+    server
+}
+
+fn psql(port: u16, statement: &str) -> Command {
+    let mut client = Command::new("psql");
+    client.args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port.to_string(),
+        "-U",
+        "reader",
+        "-d",
+        "postgres",
+        "-c",
+        statement,
+    ]);
+    client
+}
+
+#[test]
+fn postgresql() {
+    let (server, port) = start_postgresql();
+    let sockets = server.path().display().to_string();
     let asking = Asking::new();
     let settings = |host: &str| format!("hosts = {host}\nuser = reader\ndbname = postgres");
     compare_sql(&asking, "pgsql", &settings(&format!("127.0.0.1:{port}")));
@@ -313,6 +347,114 @@ fn ldap() {
     let table = format!("ldap:{}", asking.file("wrong", &wrong));
     let (answer, status) = asking.ask(&[env!("CARGO_BIN_EXE_mailclad"), "postmap"], "me", &table);
     assert_eq!((answer.as_str(), status), ("", Some(1)), "a wrong password is a failure");
+}
+
+/// What a client hears of a recipient.
+fn rcpt(site: &Site) -> String {
+    let mut client = Client::connect(site.port);
+    client.must("EHLO client.test", "250");
+    client.must("MAIL FROM:<sender@client.test>", "250");
+    client.say("RCPT TO:<user@site.test>").trim_end().to_owned()
+}
+
+#[test]
+fn a_database_that_goes_and_comes_again() {
+    let (server, port) = start_postgresql();
+    run(&mut psql(port, "INSERT INTO alias VALUES ('user@site.test', 'REJECT not you')"));
+    let site = Site::new(
+        &Authority::new("Test CA"),
+        "smtpd_recipient_restrictions = check_recipient_access pgsql:DIR/access",
+    );
+    let text = format!(
+        "hosts = 127.0.0.1:{port}\nuser = reader\ndbname = postgres\nquery = SELECT goto FROM alias WHERE name = '%s'\n"
+    );
+    site.write("access", &text);
+    let site = site.start();
+    let refused = "554 5.7.1 <user@site.test>: Recipient address rejected: not you";
+    let later = "451 4.3.0 <user@site.test>: Temporary lookup failure";
+    assert_eq!(rcpt(&site), refused);
+    let folder = server.stop();
+    let heard = rcpt(&site);
+    assert!(heard.starts_with("451 4.3."), "{heard}, not {later}\n{}", site.log());
+    site.wait_for_log(&["warning: ", "pgsql:", "127.0.0.1"]);
+    let _server = serve_postgresql(folder, port);
+    // A server that was down is left alone for some time.
+    let again = wait_for(|| (rcpt(&site) == refused).then_some(()));
+    assert!(again.is_some(), "{}\n{}", rcpt(&site), site.log());
+}
+
+/// Servers that accept and never say a word: a client waits no longer than it would for its own reasons, and comes again.
+#[test]
+fn servers_that_never_answer() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let query = "query = SELECT goto FROM alias WHERE name = '%s'";
+    let kinds = [
+        ("pgsql", format!("hosts = 127.0.0.1:{port}\nuser = reader\ndbname = x\n{query}\n")),
+        ("mysql", format!("hosts = 127.0.0.1:{port}\nuser = reader\ndbname = x\n{query}\n")),
+        (
+            "ldap",
+            format!(
+                "server_host = ldap://127.0.0.1:{port}\nsearch_base = dc=x\nquery_filter = (uid=%s)\ntimeout = 5\n"
+            ),
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (kind, text) in &kinds {
+            scope.spawn(move || {
+                let extra =
+                    format!("smtpd_recipient_restrictions = check_recipient_access {kind}:DIR/access");
+                let site = Site::new(&Authority::new("Test CA"), &extra);
+                site.write("access", text);
+                let site = site.start();
+                let began = std::time::Instant::now();
+                let mut client = Client::patient(site.port);
+                client.must("EHLO client.test", "250");
+                client.must("MAIL FROM:<sender@client.test>", "250");
+                let heard = client.say("RCPT TO:<user@site.test>");
+                assert!(heard.starts_with("451 4.3."), "{kind}: {heard}\n{}", site.log());
+                assert!(began.elapsed().as_secs() < 100, "{kind}");
+                site.wait_for_log(&["warning: ", &format!("{kind}:")]);
+            });
+        }
+    });
+}
+
+/// A server that sends each question to itself: nobody goes in circles, and what is not known is no absence.
+#[test]
+fn ldap_referrals_in_circles() {
+    let (folder, _) = Server::folder("root");
+    let root = folder.path().display().to_string();
+    let port = free_port();
+    let url = format!("ldap://127.0.0.1:{port}");
+    std::fs::write(
+        folder.path().join("slapd.conf"),
+        format!(
+            "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nreferral {url}\n\
+             database mdb\nsuffix dc=x\ndirectory {root}\nrootdn cn=admin,dc=x\nrootpw secret\naccess to * by * read\n"
+        ),
+    )
+    .unwrap();
+    let mut command = Command::new("slapd");
+    command.args(["-f", &format!("{root}/slapd.conf"), "-h", &url, "-d", "0"]);
+    let server = Server::start(command, folder);
+    let ready = wait_for(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    assert!(ready.is_some(), "{}", server.log());
+    let asking = Asking::new();
+    for chase in ["no", "yes"] {
+        let text = format!(
+            "server_host = {url}\nversion = 3\nsearch_base = dc=elsewhere\nquery_filter = (uid=%s)\nbind = no\nchase_referrals = {chase}\n"
+        );
+        let table = format!("ldap:{}", asking.file("referral", &text));
+        let (answer, status) = asking.ask(&[env!("CARGO_BIN_EXE_mailclad"), "postmap"], "me", &table);
+        assert_eq!((answer.as_str(), status), ("", Some(1)), "{chase}");
+        let output = Command::new(env!("CARGO_BIN_EXE_mailclad"))
+            .args(["postmap", "-c", asking.folder.path().to_str().unwrap(), "-q", "me", &table])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("fatal: table ldap:"), "{chase}: {said}");
+    }
 }
 
 #[test]

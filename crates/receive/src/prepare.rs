@@ -125,7 +125,7 @@ pub fn prepare(
             log: pickup_log,
             cleanup,
             received: Received::read(&settings),
-            overrides: Overrides::read(&settings),
+            overrides: Overrides::read(&settings, "sendmail"),
             maildrop,
             size_limit: settings.get(params::message_size_limit).unsigned_abs(),
             origin: settings.get(params::myorigin).to_owned(),

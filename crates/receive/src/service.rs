@@ -209,7 +209,7 @@ impl Service {
             proxy_filter: ProxySettings::read(&settings)?,
             received: Received::read(&settings),
             require_tls_header: settings.get(params::requiretls_esmtp_header),
-            overrides: Overrides::read(&settings),
+            overrides: Overrides::read(&settings, "smtpd"),
             port_logging: settings.get(params::smtpd_client_port_logging),
             prefix_lengths: (
                 limit(settings.get(params::smtpd_client_ipv4_prefix_length)),

@@ -34,6 +34,9 @@ pub(crate) async fn must_become_seven_bit(service: &Service, message: &Message, 
     if message.envelope.body == BodyType::EightBitMime {
         return true;
     }
+    if !service.detects_eight_bit {
+        return false;
+    }
     // Headers are far smaller than a piece.
     let Ok(beginning) = content.piece(0).await else { return false };
     let mut structure = mime::Structure::new(service.mime);

@@ -93,6 +93,8 @@ pub(crate) struct Service {
     pub(crate) delay_decimals: usize,
     /// For a server without 8BITMIME, 8-bit parts become quoted-printable (disable_mime_output_conversion).
     pub(crate) converts: bool,
+    /// What a message's own header says of its content counts (detect_8bit_encoding_header).
+    pub(crate) detects_eight_bit: bool,
     pub(crate) mime: mail::mime::Limits,
     /// smtp_fallback_relay
     pub(crate) fallback_relays: Vec<String>,
@@ -250,6 +252,7 @@ impl Service {
             delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
                 .unwrap_or(2),
             converts: !settings.get(params::disable_mime_output_conversion),
+            detects_eight_bit: settings.get(params::detect_8bit_encoding_header),
             mime: mime_limits(&settings),
             fallback_relays: config::list::split(settings.client(params::smtp_fallback_relay))
                 .into_iter()

@@ -28,7 +28,7 @@ params! { cleanup, "Cleanup";
     content_filter: Text = "", Works;
 
     /// Whether Content-Transfer-Encoding: headers tell that a body has eight bits.
-    detect_8bit_encoding_header: Bool = "yes", Planned("MIME structure is not looked at yet");
+    detect_8bit_encoding_header: Bool = "yes", Works;
 
     /// Whether MIME structure is left alone when mail is received.
     disable_mime_input_processing: Bool = "no", Works;
@@ -43,7 +43,7 @@ params! { cleanup, "Cleanup";
     enable_original_recipient: Bool = "yes", Works;
 
     /// Whether 8-bit mail is converted to 7 bits when it is received.
-    force_mime_input_conversion: Bool = "no", Planned("MIME structure is not looked at yet");
+    force_mime_input_conversion: Bool = "no", Works;
 
     /// The character set of a sender's full name that is not ASCII.
     full_name_encoding_charset: Text(min: 1) = "utf-8", Works;
@@ -100,7 +100,7 @@ params! { cleanup, "Cleanup";
     nested_header_checks: Text(form: Tables) = "$header_checks", Works;
 
     /// What happens to text after the headers that is no header and no empty line.
-    non_empty_end_of_header_action: Text(min: 1, form: OneOf(&["fix_quietly", "add_header", "reject"])) = "fix_quietly", Planned("this step of cleanup is not built yet");
+    non_empty_end_of_header_action: Text(min: 1, form: OneOf(&["fix_quietly", "add_header", "reject"])) = "fix_quietly", Works;
 
     /// Which tables copy an address extension from the key to the result.
     propagate_unmatched_extensions: Text(form: SetOf(&["canonical", "virtual", "alias", "forward", "include", "generic"])) = "canonical, virtual", Works;
@@ -133,19 +133,19 @@ params! { cleanup, "Cleanup";
     sender_canonical_maps: Text(form: Tables) = "", Works;
 
     /// Which mail is looked through for addresses that need SMTPUTF8.
-    smtputf8_autodetect_classes: Text(min: 1, form: SetOf(&["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"])) = "sendmail, verify", Planned("it is not built yet");
+    smtputf8_autodetect_classes: Text(min: 1, form: SetOf(&["sendmail", "smtpd", "qmqpd", "forward", "bounce", "notify", "verify", "all"])) = "sendmail, verify", Works;
 
     /// Whether headers with 8-bit text are refused.
-    strict_7bit_headers: Bool = "no", Planned("MIME structure is not looked at yet");
+    strict_7bit_headers: Bool = "no", Works;
 
     /// Whether both of the 8-bit checks are on.
-    strict_8bitmime: Bool = "no", Planned("MIME structure is not looked at yet");
+    strict_8bitmime: Bool = "no", Works;
 
     /// Whether 8-bit bodies without matching MIME headers are refused.
-    strict_8bitmime_body: Bool = "no", Planned("MIME structure is not looked at yet");
+    strict_8bitmime_body: Bool = "no", Works;
 
     /// Whether wrong encodings of MIME multipart and message types are refused.
-    strict_mime_encoding_domain: Bool = "no", Planned("MIME structure is not looked at yet");
+    strict_mime_encoding_domain: Bool = "no", Works;
 
     /// The header that stands for To: when a message has none; empty for none.
     undisclosed_recipients_header: Text = "", Works;

@@ -21,7 +21,9 @@ pub enum Kind {
     Multipart(Vec<u8>),
     /// `message/rfc822` or `message/global`: a whole message.
     Message,
-    /// Another `message/*`: a fragment, a reference, a report.
+    /// `message/partial` or `message/external-body`: pieces that somebody else puts together.
+    Fragment,
+    /// Another `message/*`: a report.
     OtherMessage,
 }
 
@@ -35,11 +37,31 @@ pub enum TransferEncoding {
     EightBit,
     /// `binary`.
     Binary,
-    /// `base64`, `quoted-printable`, or an unknown word: ASCII outside.
-    Encoded,
+    /// `base64`.
+    Base64,
+    /// `quoted-printable`.
+    QuotedPrintable,
+    /// A word that nobody knows.
+    Unknown,
 }
 
 impl TransferEncoding {
+    /// Does it turn content into other characters?
+    pub fn is_encoded(self) -> bool {
+        matches!(self, TransferEncoding::Base64 | TransferEncoding::QuotedPrintable)
+    }
+
+    /// As a header has it; unknown words count as `7bit`.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransferEncoding::SevenBit | TransferEncoding::Unknown => "7bit",
+            TransferEncoding::EightBit => "8bit",
+            TransferEncoding::Binary => "binary",
+            TransferEncoding::Base64 => "base64",
+            TransferEncoding::QuotedPrintable => "quoted-printable",
+        }
+    }
+
     /// May the content hold bytes beyond ASCII?
     pub fn is_eight_bit(self) -> bool {
         matches!(self, TransferEncoding::EightBit | TransferEncoding::Binary)
@@ -50,7 +72,9 @@ impl TransferEncoding {
             None | Some("7bit") => TransferEncoding::SevenBit,
             Some("8bit") => TransferEncoding::EightBit,
             Some("binary") => TransferEncoding::Binary,
-            Some(_) => TransferEncoding::Encoded,
+            Some("base64") => TransferEncoding::Base64,
+            Some("quoted-printable") => TransferEncoding::QuotedPrintable,
+            Some(_) => TransferEncoding::Unknown,
         }
     }
 }
@@ -73,6 +97,7 @@ impl Kind {
         let word = |at: usize| words.get(at).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
         match (word(0).as_str(), word(2).as_str()) {
             ("message", "rfc822" | "global") => Kind::Message,
+            ("message", "partial" | "external-body") => Kind::Fragment,
             ("message", _) => Kind::OtherMessage,
             ("multipart", _) => {
                 let named = words.windows(3).find(|three| {
@@ -165,7 +190,7 @@ mod tests {
         for (value, expected) in [
             ("8BIT", TransferEncoding::EightBit),
             ("binary (really)", TransferEncoding::Binary),
-            ("base64", TransferEncoding::Encoded),
+            ("base64", TransferEncoding::Base64),
             ("", TransferEncoding::SevenBit),
         ] {
             assert_eq!(TransferEncoding::parse(value), expected, "{value}");

@@ -100,7 +100,9 @@ impl Converting {
                 self.encoder = Some(Encoder::default());
                 b"Content-Transfer-Encoding: quoted-printable\n".as_slice()
             }
-            Kind::Multipart(_) | Kind::Message | Kind::OtherMessage => b"Content-Transfer-Encoding: 7bit\n",
+            Kind::Multipart(_) | Kind::Message | Kind::Fragment | Kind::OtherMessage => {
+                b"Content-Transfer-Encoding: 7bit\n"
+            }
         });
     }
 

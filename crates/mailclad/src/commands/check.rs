@@ -9,7 +9,7 @@ use config::master_cf::ServiceKind;
 use config::{Configuration, params};
 
 use super::getopt::Getopt;
-use super::{config_directory, fatal};
+use super::{check_tables, config_directory, fatal};
 use crate::{host, role};
 
 /// `mailclad check [-c DIR]`: everything that is wrong, unsafe or without effect.
@@ -50,6 +50,9 @@ pub fn report(directory: &Path) -> ExitCode {
     }
     print(&findings(&configuration));
     for warning in certificates(&configuration) {
+        eprintln!("postfix: warning: {warning}");
+    }
+    for warning in check_tables::problems(&configuration) {
         eprintln!("postfix: warning: {warning}");
     }
     match errors(&configuration) {

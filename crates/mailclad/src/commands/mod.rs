@@ -4,6 +4,7 @@
 mod audit;
 mod certificate;
 mod check;
+mod check_tables;
 mod exchange;
 mod getopt;
 mod passwd;

@@ -271,10 +271,19 @@ impl Client {
         Client::through(port, "")
     }
 
+    /// One that waits longer than anybody else.
+    pub fn patient(port: u16) -> Client {
+        Client::waiting(port, "", PATIENCE * 5)
+    }
+
     /// Behind a proxy that says this before the client's own words.
     pub fn through(port: u16, proxy: &str) -> Client {
+        Client::waiting(port, proxy, PATIENCE)
+    }
+
+    fn waiting(port: u16, proxy: &str, patience: Duration) -> Client {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(patience)).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.write_all(proxy.as_bytes()).unwrap();
         let mut client = Client { stream: Some(BufReader::new(Box::new(stream))) };

@@ -154,6 +154,31 @@ impl Checking {
         self.act("message_reject_characters", Subject::Content, &text, action, message);
     }
 
+    /// Structure that is not forgiven: the log is told now, and the message is refused.
+    pub(super) fn refuse_structure(&mut self, why: &str, text: &[u8], message: (&Log, &QueueId, &Address)) {
+        self.tell_structure(why, text, message);
+        let status = Status::new(5, 6, 0);
+        self.rejected.get_or_insert(Trouble::Rejected { status, text: why.to_owned() });
+    }
+
+    /// As Postfix tells it.
+    pub(super) fn tell_structure(
+        &self,
+        why: &str,
+        text: &[u8],
+        (log, id, sender): (&Log, &QueueId, &Address),
+    ) {
+        let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(text));
+        let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).take(100).collect();
+        let about = &self.about;
+        let to = about.recipient.as_deref().unwrap_or("unknown");
+        maillog::info!(
+            log,
+            "{id}: reject: mime-error {why}: {text} from {}; from=<{sender}> to=<{to}>",
+            about.origin
+        );
+    }
+
     fn act(
         &mut self,
         parameter: &str,

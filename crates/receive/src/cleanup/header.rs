@@ -49,7 +49,25 @@ pub(crate) struct HeaderRules {
     pub(crate) require_tls_header: bool,
     /// `full_name_encoding_charset`.
     pub(crate) full_name_charset: String,
+    /// `detect_8bit_encoding_header`.
+    pub(crate) detects_eight_bit: bool,
+    /// `non_empty_end_of_header_action`.
+    pub(crate) missing_end: MissingEnd,
 }
+
+/// What is done about a header that ends without an empty line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MissingEnd {
+    /// The empty line is put in.
+    FixQuietly,
+    /// And a field that says so.
+    AddHeader,
+    /// The message is refused.
+    Reject,
+}
+
+/// Postfix's words.
+const MISSING_END: &str = "message header was not terminated by empty line";
 
 /// A header in progress.
 pub(crate) struct HeaderPass {
@@ -74,6 +92,10 @@ pub(crate) struct HeaderPass {
     /// REQUIRETLS was asked for, with MAIL FROM or in the header.
     require_tls: bool,
     tls_optional: bool,
+    /// A field has characters beyond ASCII.
+    has_utf8: bool,
+    /// Content-Transfer-Encoding says that the content is not ASCII.
+    is_eight_bit: bool,
 }
 
 /// Which fields were there. The second of each pair is for the `Resent-` form.
@@ -118,6 +140,8 @@ impl HeaderPass {
             message_ids: [None, None],
             require_tls: false,
             tls_optional: false,
+            has_utf8: false,
+            is_eight_bit: false,
         }
     }
 
@@ -129,6 +153,16 @@ impl HeaderPass {
     /// What the header says about TLS on the way (RFC 8689 section 5, postconf(5) requiretls_esmtp_header).
     pub(crate) fn tls_wishes(&self) -> (bool, bool) {
         (self.require_tls, self.tls_optional)
+    }
+
+    /// Is there text beyond ASCII in it?
+    pub(crate) fn has_utf8(&self) -> bool {
+        self.has_utf8
+    }
+
+    /// Does it say that the content is 8-bit (detect_8bit_encoding_header)?
+    pub(crate) fn is_eight_bit(&self) -> bool {
+        self.is_eight_bit
     }
 
     /// `hopcount_limit` Received: headers: the message goes in circles.
@@ -285,6 +319,16 @@ impl HeaderPass {
         self.end_field(out, checking, missing).await?;
         self.in_header = false;
         self.add_missing(out, missing);
+        if self.line != b"\n" && !self.line.is_empty() {
+            match self.rules.missing_end {
+                MissingEnd::FixQuietly => {}
+                MissingEnd::AddHeader => push_line(out, &format!("MIME-Error: {MISSING_END}")),
+                MissingEnd::Reject => {
+                    let message = (&self.rules.log, missing.id, missing.sender);
+                    checking.refuse_structure(MISSING_END, &self.line, message);
+                }
+            }
+        }
         out.push(b'\n');
         if let Some(structure) = &mut self.structure {
             structure.feed(b"\n", &mut |_| {});
@@ -323,6 +367,7 @@ impl HeaderPass {
             return Ok(());
         }
         self.note(&name, field.value());
+        self.has_utf8 |= !raw.is_ascii();
         if let Some(place) = Place::of_header(&name)
             && (self.context == Context::Local || self.rules.rewrite_remote)
             && let Ok(value) = std::str::from_utf8(field.value())
@@ -382,6 +427,11 @@ impl HeaderPass {
                 if self.message_ids[at].is_none() {
                     self.message_ids[at] = Some(String::from_utf8_lossy(value).into_owned());
                 }
+            }
+            "content-transfer-encoding" if self.rules.detects_eight_bit => {
+                let value = value.trim_ascii();
+                self.is_eight_bit |=
+                    value.eq_ignore_ascii_case(b"8bit") || value.eq_ignore_ascii_case(b"binary");
             }
             "date" => self.seen.date[at] = true,
             "from" => self.seen.from[at] = true,

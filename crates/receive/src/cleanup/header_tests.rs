@@ -16,6 +16,8 @@ fn rules(main_cf: &str) -> HeaderRules {
     let settings = Settings::load(&main, &[], &HostFacts::default()).unwrap();
     let routing = Routing::new(&settings, &Tables::silent(), &HostFacts::default());
     HeaderRules {
+        detects_eight_bit: true,
+        missing_end: MissingEnd::FixQuietly,
         routing: Arc::new(routing),
         log: Log::new(Arc::new(maillog::Sink::discard()), "postfix", "cleanup"),
         checks: Checks::open(&settings, &Tables::silent()),
@@ -38,8 +40,13 @@ fn rules(main_cf: &str) -> HeaderRules {
 /// Passes a message in pieces of `piece` bytes.
 async fn passed(rules: HeaderRules, context: Context, message: &[u8], piece: usize) -> (String, HeaderPass) {
     let mut pass = {
-        let overrides =
-            Overrides { checks: true, mappings: true, milters: true, content_filter: String::new() };
+        let overrides = Overrides {
+            checks: true,
+            mappings: true,
+            milters: true,
+            content_filter: String::new(),
+            detects_utf8: false,
+        };
         HeaderPass::new(Arc::new(rules), context, &overrides)
     };
     let id = QueueId::parse("ABCDEF12").unwrap();

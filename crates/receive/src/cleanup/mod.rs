@@ -12,13 +12,15 @@ pub(crate) mod header;
 mod milters;
 pub(crate) mod received;
 pub(crate) mod services;
+mod strict;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use access::Effect;
 use link::message::NewMessage;
-use mail::{Address, Detail, Envelope, Message, Origin, QueueId, Reply, Status};
+use mail::mime::SevenBit;
+use mail::{Address, BodyType, Detail, Envelope, Message, Origin, QueueId, Reply, Status};
 use maillog::Log;
 use route::{Context, Failed, Routing};
 
@@ -31,6 +33,7 @@ use checks::{About, Checking};
 use envelope::{EnvelopeError, EnvelopeRules};
 use header::{HeaderPass, HeaderRules, Missing};
 use services::Overrides;
+use strict::{Strict, Strictness};
 
 /// The settings and tables of cleanup for one service.
 pub(crate) struct Cleanup {
@@ -43,6 +46,10 @@ pub(crate) struct Cleanup {
     /// `non_smtpd_milters`.
     pub(crate) milters: Milters,
     pub(crate) characters: Characters,
+    /// `None`: content may be what it likes.
+    pub(crate) strictness: Option<Strictness>,
+    /// `force_mime_input_conversion`
+    pub(crate) converts: bool,
 }
 
 /// One message on its way in.
@@ -56,6 +63,10 @@ pub(crate) struct Intake {
     header: HeaderPass,
     /// When tables look at what comes behind the header.
     body: Option<BodyPass>,
+    /// When strictness was asked for.
+    strict: Option<Strict>,
+    /// When 8-bit content becomes quoted-printable.
+    conversion: Option<SevenBit>,
     checking: Checking,
     overrides: Overrides,
     raw: Vec<u8>,
@@ -170,6 +181,8 @@ impl Intake {
         let mut intake = Intake {
             header,
             body: None,
+            strict: cleanup.strictness.filter(|_| overrides.checks).map(Strict::new),
+            conversion: cleanup.converts.then(|| SevenBit::new(cleanup.header.checks.mime_limits)),
             checking: Checking::new(about, overrides.checks),
             overrides,
             raw: Vec::new(),
@@ -223,6 +236,26 @@ impl Intake {
             self.raw.clear();
             return;
         }
+        self.look_strictly();
+        if let Some(conversion) = &mut self.conversion {
+            let mut converted = Vec::with_capacity(self.raw.len());
+            conversion.convert(&self.raw, &mut converted);
+            self.raw = converted;
+        }
+        self.pass().await;
+        self.take_verdicts();
+        self.settle().await;
+    }
+
+    fn look_strictly(&mut self) {
+        if let Some(strict) = &mut self.strict {
+            let message = (&self.cleanup.log, &self.id, &self.sender);
+            strict.look(&self.raw, &mut |why, text| self.checking.tell_structure(why, text, message));
+        }
+    }
+
+    /// Header and body, as far as they are there.
+    async fn pass(&mut self) {
         let was_open = self.header.is_open();
         let missing = Missing {
             id: &self.id,
@@ -244,8 +277,6 @@ impl Intake {
         if !self.header.is_open() {
             self.pass_body().await;
         }
-        self.take_verdicts();
-        self.settle().await;
     }
 
     /// What comes behind the header: through the tables that want to see it, or else untouched.
@@ -320,6 +351,13 @@ impl Intake {
         let (require_tls, tls_optional) = self.header.tls_wishes();
         envelope.require_tls |= require_tls;
         envelope.tls_optional |= tls_optional;
+        if self.header.is_eight_bit() {
+            envelope.body = BodyType::EightBitMime;
+        }
+        envelope.smtputf8 |= self.overrides.detects_utf8
+            && (self.header.has_utf8()
+                || envelope.sender.needs_smtputf8()
+                || envelope.recipients.iter().any(|recipient| recipient.address.needs_smtputf8()));
         if let Some(milters) = milters {
             effects.extend(self.show_to(milters, &mut envelope).await?);
         }
@@ -365,6 +403,10 @@ impl Intake {
     }
 
     async fn finish_content(&mut self) {
+        if let Some(conversion) = self.conversion.take() {
+            conversion.finish(&mut self.raw);
+            self.pass().await;
+        }
         let was_open = self.header.is_open();
         let missing = Missing {
             id: &self.id,
@@ -385,6 +427,11 @@ impl Intake {
             Ok(()) => {}
         }
         self.take_verdicts();
+        if let Some(strict) = self.strict.take() {
+            let message = (&self.cleanup.log, &self.id, &self.sender);
+            let found = strict.finish(&mut |why, text| self.checking.tell_structure(why, text, message));
+            self.trouble = self.trouble.take().or(found);
+        }
         self.settle().await;
     }
 }

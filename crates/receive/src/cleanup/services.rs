@@ -13,7 +13,8 @@ use super::Cleanup;
 use super::characters::Characters;
 use super::checks::Checks;
 use super::envelope::EnvelopeRules;
-use super::header::HeaderRules;
+use super::header::{HeaderRules, MissingEnd};
+use super::strict::Strictness;
 use crate::milter::Milters;
 use crate::service::tables;
 
@@ -34,17 +35,23 @@ pub(crate) struct Overrides {
     pub(crate) milters: bool,
     /// `content_filter`: `transport:destination`, or empty.
     pub(crate) content_filter: String,
+    /// `smtputf8_autodetect_classes` names this class of mail: characters beyond ASCII in envelope or header ask for SMTPUTF8.
+    pub(crate) detects_utf8: bool,
 }
 
 impl Overrides {
-    /// From the settings of the service that receives.
-    pub(crate) fn read(settings: &Settings) -> Overrides {
+    /// From the settings of the service that receives mail of this class (`sendmail`, `smtpd`, `qmqpd`).
+    pub(crate) fn read(settings: &Settings, class: &str) -> Overrides {
         let words = config::list::split(settings.get(params::receive_override_options));
         Overrides {
             checks: !words.contains(&"no_header_body_checks"),
             mappings: !words.contains(&"no_address_mappings"),
             milters: !words.contains(&"no_milters"),
             content_filter: settings.get(params::content_filter).to_owned(),
+            detects_utf8: settings.get(params::smtputf8_enable)
+                && config::list::split(settings.get(params::smtputf8_autodetect_classes))
+                    .iter()
+                    .any(|word| word.eq_ignore_ascii_case(class) || word.eq_ignore_ascii_case("all")),
         }
     }
 }
@@ -90,13 +97,17 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
     let tables = tables(&log);
     let routing = Arc::new(Routing::new(settings, &tables, configuration.host()));
     let drop = config::list::split(settings.get(params::message_drop_headers));
+    let checks = Checks::open(settings, &tables);
     Ok(Cleanup {
+        strictness: Strictness::read(settings, checks.mime_limits),
+        converts: settings.get(params::force_mime_input_conversion)
+            && !settings.get(params::disable_mime_input_processing),
         milters: Milters::of_others(settings)?,
         characters: Characters::read(settings)?,
         header: Arc::new(HeaderRules {
             routing: Arc::clone(&routing),
             log: log.clone(),
-            checks: Checks::open(settings, &tables),
+            checks,
             hostname: settings.get(params::myhostname).to_owned(),
             mail_name: settings.get(params::mail_name).to_owned(),
             drop: drop.into_iter().map(str::to_owned).collect(),
@@ -110,6 +121,12 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
             tls_required: settings.get(params::tls_required_enable),
             require_tls_header: settings.get(params::requiretls_enable)
                 && settings.get(params::requiretls_esmtp_header),
+            detects_eight_bit: settings.get(params::detect_8bit_encoding_header),
+            missing_end: match settings.get(params::non_empty_end_of_header_action) {
+                "add_header" => MissingEnd::AddHeader,
+                "reject" => MissingEnd::Reject,
+                _ => MissingEnd::FixQuietly,
+            },
             obsolete_from: settings.get(params::header_from_format) == "obsolete",
         }),
         envelope: EnvelopeRules {
