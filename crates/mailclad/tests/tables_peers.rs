@@ -57,6 +57,9 @@ impl Server {
     }
 
     fn end(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // PostgreSQL waits for its clients after TERM, and goes at once after INT, which MariaDB does not hear.
         for signal in ["-INT", "-TERM"] {
             let _ = Command::new("kill").args([signal, &self.child.id().to_string()]).status();

@@ -367,6 +367,27 @@ fn faults() {
     }
 }
 
+/// A Milter that dies in the middle of a large body for one message is asked again for the next, and nothing is lost between.
+#[test]
+fn a_milter_that_comes_again() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&pieces);
+    let milter = ScriptedMilter::start(move |command, _| match command {
+        // The body comes in several pieces; at the third one it dies, once.
+        b'B' if count.fetch_add(1, Ordering::SeqCst) == 2 => Say::HangUp,
+        _ => letter(b'c'),
+    });
+    let role = role_with(&[&milter], "milter_default_action = tempfail");
+    let large = format!("A: b\r\n\r\n{}.", "A line that is neither long nor short.\r\n".repeat(10_000));
+    talk(&role, &dialogue(&[(&large, "451 4.7.1 Service unavailable - try again later")]));
+    role.log_with(&format!("warning: milter inet:127.0.0.1:{}: ", milter.port));
+    talk(&role, &dialogue(&[(&large, "250 2.0.0 Ok: queued as"), ("QUIT", "221")]));
+    assert!(role.next_kept().new.message.size > 300_000);
+    assert!(pieces.load(Ordering::SeqCst) > 6);
+}
+
 #[test]
 fn nobody_listens() {
     // A port that was free a moment ago.
