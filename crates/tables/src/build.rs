@@ -78,7 +78,7 @@ pub fn create(kind: &str, path: &str, options: Options, warn: &mut dyn FnMut(&st
         warn_of_foreign_directory(path, warn);
     }
     let mut index = Index::new();
-    let name = method.file_name(path);
+    let name = method.told_name(path);
     add(&mut index, path, &name, parse(&text, path, options, warn), options, warn);
     if options.format == Format::Alias {
         // Sendmail's sign of a complete alias file.
@@ -101,7 +101,7 @@ pub fn add_entries(
 ) -> Result<(), String> {
     let method = method(kind)?;
     let options = options.for_kind(method);
-    let file_name = method.file_name(path);
+    let file_name = method.told_name(path);
     change(method, path, true, |index| {
         let entries = parse(text, name, options, warn);
         add(index, path, &file_name, entries, options, warn);
@@ -115,6 +115,9 @@ pub fn add_entries(
 
 /// Deletes a key from `path.db`, in either form; tells whether it was there.
 pub fn delete(kind: &str, path: &str, key: &str, options: Options) -> Result<bool, String> {
+    if Kind::of(kind).is_none() && crate::types::find(kind).is_some() {
+        return Err(format!("table {kind}:{path}: delete operation is not supported"));
+    }
     let key = if options.fold { key.to_lowercase() } else { key.to_owned() };
     change(method(kind)?, path, false, |index| {
         let plain = index.remove(key.as_bytes()).is_some();
@@ -126,7 +129,7 @@ fn method(kind: &str) -> Result<Kind, String> {
     match Kind::of(kind) {
         Some(kind) => Ok(kind),
         None if crate::types::find(kind).is_none() => Err(format!("unsupported dictionary type: {kind}")),
-        None => Err(format!("unsupported map type for this operation: {kind}")),
+        None => Err(format!("unsupported dictionary type: {kind} does not support bulk-mode creation.")),
     }
 }
 
@@ -372,7 +375,7 @@ mod tests {
         assert_eq!(lookup(&format!("btree:{map}"), "key"), Lookup::Found(expected));
 
         for (kind, reason) in [
-            ("regexp", "unsupported map type for this operation: regexp"),
+            ("regexp", "unsupported dictionary type: regexp does not support bulk-mode creation."),
             ("nonsense", "unsupported dictionary type: nonsense"),
         ] {
             let refused = create(kind, &path, Options::new(Format::Map), &mut |_| {});

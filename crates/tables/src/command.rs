@@ -140,6 +140,7 @@ async fn query(
             }
             let written = match with_key {
                 _ if request.json => write_json(output, key, &value),
+                true if request.options.format == Format::Alias => writeln!(output, "{key}:\t{value}"),
                 true => writeln!(output, "{key}\t{value}"),
                 false => writeln!(output, "{value}"),
             };

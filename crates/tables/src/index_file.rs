@@ -42,6 +42,15 @@ impl Kind {
         format!("{path}.{ending}")
     }
 
+    /// What Postfix calls such an index in a warning.
+    pub(crate) fn told_name(self, path: &str) -> String {
+        match self {
+            Kind::Hash | Kind::Btree => self.file_name(path),
+            Kind::Cdb => path.to_owned(),
+            Kind::Lmdb => format!("lmdb:{path}"),
+        }
+    }
+
     /// Do Postfix's builds end keys and values with NUL?
     pub(crate) fn ends_with_nul(self) -> bool {
         matches!(self, Kind::Hash | Kind::Btree)

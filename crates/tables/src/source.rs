@@ -22,7 +22,8 @@ pub fn parse(text: &str, name: &str, warn: &mut dyn FnMut(&str)) -> Vec<Entry> {
     for line in logical_line::split(text, name, warn) {
         let number = line.number;
         if line.text.contains('\u{fffd}') {
-            warn(&format!("{name}, line {number}: non-UTF-8 input \"{}\" -- ignoring this line", line.text));
+            let shown = line.text.replace('\u{fffd}', "?");
+            warn(&format!("{name}, line {number}: non-UTF-8 input \"{shown}\" -- ignoring this line"));
             continue;
         }
         let Some(end) = key_end(&line.text) else {
@@ -81,7 +82,7 @@ mod tests {
                 Some(("a:", "b")),
                 Some("F, line 1: record is in \"key: value\" format; is this an alias file?"),
             ),
-            ("a \u{fffd}", None, Some("F, line 1: non-UTF-8 input \"a \u{fffd}\" -- ignoring this line")),
+            ("a \u{fffd}", None, Some("F, line 1: non-UTF-8 input \"a ?\" -- ignoring this line")),
         ] {
             let mut warnings = Vec::new();
             let entries = parse(source, "F", &mut |text| warnings.push(text.to_owned()));

@@ -114,11 +114,16 @@ fn parse(program: &str, format: Format, args: &[OsString]) -> Result<Line, Strin
     let mut config_directory = None;
     let mut words = Getopt::new(letters, args);
     for option in words.by_ref() {
-        let (letter, value) = option.map_err(|_| usage())?;
+        let (letter, value) = option.map_err(|error| {
+            // getopt(3) tells this by itself.
+            let _ = writeln!(std::io::stderr(), "{program}: {error}");
+            usage()
+        })?;
         let value = value.unwrap_or_default();
         let text = || value.to_string_lossy().into_owned();
         if matches!(letter, 'd' | 'i' | 'q' | 's') && action != Action::Create {
-            return Err("specify only one of -d -i -q or -s".into());
+            let or = if letter == 's' { " or" } else { "" };
+            return Err(format!("specify only one of -s{or} -q or -d"));
         }
         match letter {
             'c' => config_directory = Some(PathBuf::from(&value)),
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         for (args, reason) in [
-            (&["-q", "a", "-s", "t"][..], "specify only one of -d -i -q or -s"),
+            (&["-q", "a", "-s", "t"][..], "specify only one of -s or -q or -d"),
             (&["-b", "-q", "a", "t"], "specify -b -h or -m only with \"-q -\""),
             (
                 &["-q", "a"],
