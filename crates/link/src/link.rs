@@ -79,9 +79,14 @@ pub struct Link {
 }
 
 /// A call as the other end sees it; answering consumes it.
-pub struct Call {
-    number: u64,
-    outgoing: mpsc::UnboundedSender<Outgoing>,
+pub struct Call(Caller);
+
+/// Who called.
+enum Caller {
+    /// The other end of a link.
+    Remote { number: u64, outgoing: mpsc::UnboundedSender<Outgoing> },
+    /// This process.
+    Local(Box<dyn FnOnce(Reply) + Send>),
 }
 
 /// A request from the other end.
@@ -137,10 +142,20 @@ impl Link {
 }
 
 impl Call {
+    /// A call of this process's own: `answered` hears the reply.
+    pub fn local(answered: impl FnOnce(Reply) + Send + 'static) -> Call {
+        Call(Caller::Local(Box::new(answered)))
+    }
+
     /// Answers; never waits, so that any thread may call it. A caller that is gone meanwhile is no error: nobody is left
     /// to be told.
     pub fn answer(self, reply: Reply, descriptors: Vec<OwnedFd>) {
-        let _ = self.outgoing.send(Outgoing::answer(self.number, reply, descriptors));
+        match self.0 {
+            Caller::Remote { number, outgoing } => {
+                let _ = outgoing.send(Outgoing::answer(number, reply, descriptors));
+            }
+            Caller::Local(answered) => answered(reply),
+        }
     }
 }
 
@@ -234,7 +249,7 @@ async fn read_until_end(
         while let Some((envelope, descriptors)) = decoder.next()? {
             match envelope {
                 Envelope::Call { number, request } => {
-                    let call = Call { number, outgoing: outgoing.clone() };
+                    let call = Call(Caller::Remote { number, outgoing: outgoing.clone() });
                     if incoming.send(Ok(Incoming { request, descriptors, call })).await.is_err() {
                         return Ok(());
                     }

@@ -161,8 +161,8 @@ pub enum Reply {
         outcomes: Vec<Outcome>,
         /// Set when the destination as a whole could not be used, with the reason: it is left alone for a while then.
         site_failure: Option<String>,
-        /// Where the recipients of these indexes led, when a report was asked for and one led to several places or to
-        /// another than itself.
+        /// Where the recipients of these indexes led, when one led to several places or to another than itself: all of them when a
+        /// report was asked for, else those that failed for good.
         places: Vec<(usize, Recipient, Outcome)>,
     },
     /// A probe has ended.
@@ -270,7 +270,7 @@ pub enum Change {
     Release,
     /// `-r`
     Requeue,
-    /// `-e` and `-f`: bounce it now.
+    /// `-e`: return it at its next attempt, instead of deferring it.
     Expire,
 }
 

@@ -136,23 +136,28 @@ fn feed(job: &Run, child: &mut Child, body: &mut dyn Read, length: u64) -> io::R
 
 /// Starts the command; the error comes with the name of the program.
 fn start(job: &Run) -> Result<(Child, PipeReader), (String, io::Error)> {
-    let through_shell = |line: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
+    let through_shell = |line: &str| {
+        let arguments = ["/bin/sh", "-c", line].map(str::to_owned);
+        // What its messages begin with.
+        spawn(job, &arguments, Some("sh"))
+    };
+    let spawn_plain = |arguments: &[String]| spawn(job, arguments, None);
     match &job.what {
-        Invocation::Arguments(arguments) => spawn(job, arguments),
+        Invocation::Arguments(arguments) => spawn_plain(arguments),
         Invocation::Line { line, shell: Some(shell) } => {
             let mut arguments: Vec<String> = shell.split_ascii_whitespace().map(str::to_owned).collect();
             arguments.push(line.clone());
-            spawn(job, &arguments)
+            spawn_plain(&arguments)
         }
-        Invocation::Line { line, shell: None } if needs_shell(line) => spawn(job, &through_shell(line)),
+        Invocation::Line { line, shell: None } if needs_shell(line) => through_shell(line),
         Invocation::Line { line, shell: None } => {
             let arguments: Vec<String> = line.split_ascii_whitespace().map(str::to_owned).collect();
-            match spawn(job, &arguments) {
+            match spawn_plain(&arguments) {
                 // It may be a word of the shell's own, such as `exit`.
                 Err((program, error))
                     if error.kind() == io::ErrorKind::NotFound && !program.contains('/') =>
                 {
-                    spawn(job, &through_shell(line))
+                    through_shell(line)
                 }
                 other => other,
             }
@@ -166,13 +171,18 @@ fn needs_shell(line: &str) -> bool {
     !line.chars().all(plain) || line.trim().is_empty()
 }
 
-fn spawn(job: &Run, arguments: &[String]) -> Result<(Child, PipeReader), (String, io::Error)> {
+fn spawn(
+    job: &Run,
+    arguments: &[String],
+    own_name: Option<&str>,
+) -> Result<(Child, PipeReader), (String, io::Error)> {
     let Some((program, arguments)) = arguments.split_first() else {
         return Err((String::new(), io::ErrorKind::NotFound.into()));
     };
     let started = (|| {
         let (output, their_output) = io::pipe()?;
         let child = Command::new(program)
+            .arg0(own_name.unwrap_or(program))
             .args(arguments)
             .env_clear()
             .envs(job.environment.iter().map(|(name, value)| (name, value)))
@@ -194,8 +204,15 @@ fn collect(mut output: PipeReader) -> String {
     let _ = (&mut output).take(OUTPUT as u64).read_to_end(&mut kept);
     let _ = io::copy(&mut output, &mut io::sink());
     let text = String::from_utf8_lossy(&kept);
-    let lines: Vec<&str> = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ").chars().map(|c| if c.is_control() { '_' } else { c }).collect()
+    if text.trim().is_empty() {
+        return String::new();
+    }
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '_',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -221,12 +238,12 @@ mod tests {
     fn what_becomes_of_commands() {
         let failed = |status: &str, text: &str| Err((status.to_owned(), text.to_owned()));
         for (command, expected) in [
-            ("cat", Ok("X: y A: b".to_owned())),
+            ("cat", Ok("X: y A: b ".to_owned())),
             ("true", Ok(String::new())), // does not read its input
-            ("echo $USER; echo more >&2", Ok("joe more".into())),
+            ("echo $USER; echo more >&2", Ok("joe more ".into())),
             ("exit 75", failed("4.3.0", "temporary failure")),
             ("exit 67; ", failed("5.1.1", "user unknown")),
-            ("echo 4.2.2 mailbox full; exit 1", failed("4.2.2", "mailbox full")),
+            ("echo 4.2.2 mailbox full; exit 1", failed("4.2.2", "mailbox full ")),
             ("false", failed("5.3.0", "Command died with status 1: \"false\"")),
             ("kill -9 $$", failed("4.3.0", "Command died with signal 9: \"kill -9 $$\"")),
             (

@@ -88,6 +88,13 @@ fn read(list: &ReadList) -> Done {
     for path in &list.paths {
         let mut file = match OpenOptions::new().read(true).custom_flags(NO_WAIT).open(path) {
             Ok(file) => file,
+            // It is there, as everybody can see, and is not for the user to read.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && std::fs::symlink_metadata(path).is_ok() =>
+            {
+                return Done::UnsafeList(format!("cannot open file {path}: {}", reason(&error)));
+            }
             Err(error) if is_absence(&error) => continue,
             Err(error) => {
                 let text = format!("cannot open file {path}: {}", reason(&error));

@@ -16,7 +16,7 @@ use config::{Configuration, Settings, params};
 use link::message::Delivery;
 use link::{Incoming, Link, Reply, Request, Role};
 use mail::delivery_line::{Delays, delivery_line};
-use mail::{IdGenerator, Outcome, Purpose, Status};
+use mail::{IdGenerator, Outcome, OutcomeKind, Purpose, Status};
 use maillog::Log;
 use route::Routing;
 use tables::{StatusFilter, Tables};
@@ -263,7 +263,9 @@ impl DeliveryService {
                 let outcome = filter.apply(outcome, |why| maillog::warning!(log, "{why}")).await;
                 let outcome = outcome.for_purpose(purpose);
                 maillog::info!(log, "{}", delivery_line(&id, &recipient, &outcome, &delays, 0));
-                if purpose != Purpose::Delivery && !(alone && recipient == *asked) {
+                let is_told = purpose != Purpose::Delivery
+                    || (outcome.kind == OutcomeKind::Bounced && report.outcome.kind == OutcomeKind::Bounced);
+                if is_told && !(alone && recipient == *asked) {
                     places.push((outcomes.len(), recipient, outcome));
                 }
             }

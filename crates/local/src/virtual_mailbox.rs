@@ -175,7 +175,7 @@ impl VirtualAgent {
             Ok(found) => Ok(found.map(|found| found.value)),
             Err(why) => {
                 maillog::warning!(self.log, "table {}: lookup {recipient}: {why}", maps.parameter());
-                Err(Failure::system("table lookup failure"))
+                Err(Failure::new(Status::new(4, 3, 5), "mail system configuration error"))
             }
         }
     }
@@ -211,7 +211,7 @@ mod tests {
                 "joe@v.test",
                 Err("5.1.1 unknown user: \"joe@v.test\""),
             ),
-            ("virtual_mailbox_maps = fail:x", "joe@v.test", Err("4.3.0 table lookup failure")),
+            ("virtual_mailbox_maps = fail:x", "joe@v.test", Err("4.3.5 mail system configuration error")),
             (
                 "virtual_mailbox_maps = static:x\nvirtual_uid_maps = static:99",
                 "joe@v.test",

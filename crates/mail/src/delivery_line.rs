@@ -39,7 +39,8 @@ pub fn delivery_line(
 ) -> String {
     let mut line = format!("{id}: to=<{}>", recipient.address);
     // Writing to a String can not fail.
-    if !recipient.original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
+    let original = &recipient.original;
+    if !original.is_null() && !original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
         let _ = write!(line, ", orig_to=<{}>", recipient.original);
     }
     let _ = write!(line, ", relay={}", outcome.relay);

@@ -27,7 +27,7 @@ pub use address::Address;
 pub use client::ClientFacts;
 pub use envelope::{BodyType, Envelope, Notify, Purpose, Recipient, Return};
 pub use message::{Message, Origin};
-pub use outcome::{Outcome, OutcomeKind};
+pub use outcome::{ALIAS_EXPANDED, Outcome, OutcomeKind};
 pub use queue_id::{IdGenerator, QueueId};
 pub use reply::Reply;
 pub use status::{Detail, Status};

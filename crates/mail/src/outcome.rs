@@ -27,6 +27,9 @@ pub struct Outcome {
     pub dsn_passed_on: bool,
 }
 
+/// The text of a success that was the expansion of an alias: `Action: expanded` in notices (RFC 3464 section 2.3.3).
+pub const ALIAS_EXPANDED: &str = "alias expanded";
+
 /// What a remote server said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteReply {

@@ -186,9 +186,9 @@ fn lmtp_has_a_reply_for_each_recipient() {
     client.send("sender@client.test", &["user@site.test", "other@site.test"], "Subject: by lmtp\n\nhello\n");
     let content = session.join().unwrap();
     assert!(content.contains("Subject: by lmtp\n"), "{content}");
-    site.wait_for_log(&["postfix/lmtp[", "to=<user@site.test>", "status=sent (250 2.0.0 first saved)"]);
+    site.wait_for_log(&["postfix/lmtp[", "to=<other@site.test>", "status=sent (250 2.0.0 first saved)"]);
     site.wait_for_log(&[
-        "to=<other@site.test>",
+        "to=<user@site.test>",
         "dsn=5.2.2, status=bounced (host 127.0.0.1[127.0.0.1] said: 552 5.2.2",
     ]);
 }

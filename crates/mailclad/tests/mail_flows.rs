@@ -150,18 +150,19 @@ fn what_another_server_refuses_returns_to_its_sender() {
     site.wait_for_mail("other", "Subject: lost");
     let expired = site.run(&["postsuper", "-e", "ALL"], "");
     assert!(expired.status.success(), "{}", String::from_utf8_lossy(&expired.stderr));
+    assert!(site.run(&["postqueue", "-f"], "").status.success());
     let bounce = site.wait_for_mail("user", "Subject: Undelivered Mail Returned to Sender");
     for part in [
         "Return-Path: <>",
         "Final-Recipient: rfc822; nobody@refused.test",
-        "Status: 5.7.1",
+        "Status: 4.7.1",
         "Diagnostic-Code: smtp; 454 4.7.1 <nobody@refused.test>: Relay access denied",
         "Subject: lost",
     ] {
         assert!(bounce.contains(part), "{part:?} in\n{bounce}");
     }
     assert!(!bounce.contains("other@site.test>:"), "{bounce}");
-    site.wait_for_log(&["status=expired, returned to sender"]);
+    site.wait_for_log(&["status=force-expired, returned to sender"]);
     site.wait_for_log(&["sender non-delivery notification: "]);
 }
 

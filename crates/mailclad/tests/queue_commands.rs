@@ -43,7 +43,7 @@ fn the_queue_of_a_running_system_is_listed_explained_and_changed() {
 
     let (json, _) = text(&site.run(&["queue", "list", "-j", "-s", "a@client.test"], ""));
     assert_eq!(json.lines().count(), 1, "{json}");
-    let id = json.split("\"queue_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let id = json.split("\"queue_id\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
 
     let (why, _) = text(&site.run(&["why", &id], ""));
     for part in [
@@ -93,8 +93,8 @@ fn the_queue_of_a_stopped_system_is_there_for_its_owner() {
     let (_, said) = text(&site.run(&["postsuper", "-d", "ABCDEF1234"], ""));
     assert_eq!(said, "postsuper: Deleted: 0 messages\n");
     let (json, _) = text(&site.run(&["postqueue", "-j"], ""));
-    assert_eq!(json.matches("\"queue_name\":\"hold\"").count(), 2, "{json}");
-    let id = json.split("\"queue_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(json.matches("\"queue_name\": \"hold\"").count(), 2, "{json}");
+    let id = json.split("\"queue_id\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let (shown, _) = text(&site.run(&["postcat", "-q", &id], ""));
     assert!(shown.contains("*** MESSAGE CONTENTS hold/"), "{shown}");
 

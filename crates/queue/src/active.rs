@@ -1,9 +1,12 @@
 //! A message while it is being delivered: a table of its recipients and what is known of each in this round.
 
+use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
 
 use mail::{Message, Outcome, OutcomeKind, Purpose, Recipient};
 use spool::{Change, Progress, RecipientState, Stored};
+
+use crate::inquiry::in_order;
 
 /// A message of the active queue.
 pub(crate) struct Active {
@@ -19,6 +22,8 @@ pub(crate) struct Active {
     pub(crate) expire: bool,
     pub(crate) activated: SystemTime,
     pub(crate) activated_at: Instant,
+    /// The store may have missed what became of some recipients.
+    pub(crate) is_unrecorded: bool,
     /// Deliveries of this round whose process died.
     pub(crate) lost_deliveries: u32,
     rows: Vec<Row>,
@@ -26,6 +31,8 @@ pub(crate) struct Active {
     /// For the report of this round, where one was asked for. In memory only: after a crash a probe is made again, and a
     /// traced message is reported as far as it is tried again.
     trace: Vec<Told>,
+    /// Where recipients of this round failed, when that was elsewhere: the members of an alias. In memory only, as `trace`.
+    failures: Vec<(u32, Vec<Told>)>,
     /// An administrator's wish that takes effect when the round is over.
     pub(crate) afterwards: Afterwards,
 }
@@ -70,7 +77,7 @@ pub(crate) struct Settled {
 
 impl Active {
     /// A message that comes from the store or has just been put there.
-    pub(crate) fn new(stored: Stored, now: SystemTime) -> Active {
+    pub(crate) fn new(stored: Stored, now: SystemTime, at: Instant) -> Active {
         Active {
             tried: stored.states.iter().filter(|(_, state)| state.is_unfinished()).count(),
             rows: stored
@@ -85,9 +92,11 @@ impl Active {
             confirms_delivery: false,
             expire: stored.expire,
             activated: now,
+            is_unrecorded: false,
             lost_deliveries: 0,
             trace: Vec::new(),
-            activated_at: Instant::now(),
+            failures: Vec::new(),
+            activated_at: at,
             afterwards: Afterwards::Settle,
         }
     }
@@ -99,6 +108,16 @@ impl Active {
             .filter(|(row, _)| row.state.is_unfinished())
             .map(|(row, recipient)| (row.position, recipient.clone()))
             .collect()
+    }
+
+    /// Things about recipients in the order in which these are delivered to.
+    pub(crate) fn in_order<T>(&self, mut things: Vec<(u32, T)>) -> Vec<(u32, T)> {
+        if things.len() > 1 {
+            let keys: HashMap<u32, _> =
+                self.pairs().map(|(row, recipient)| (row.position, in_order(&recipient.address))).collect();
+            things.sort_by(|(a, _), (b, _)| keys.get(a).cmp(&keys.get(b)));
+        }
+        things
     }
 
     /// The recipient at a position.
@@ -114,11 +133,11 @@ impl Active {
     }
 
     /// Takes an outcome in. Gives the change that makes it durable.
-    pub(crate) fn finish(&mut self, position: u32, outcome: &Outcome) -> Option<Change> {
+    pub(crate) fn finish(&mut self, position: u32, outcome: &Outcome, now: SystemTime) -> Option<Change> {
         let recipient = self.recipient(position)?.clone();
         let notify = recipient.notify;
         let confirms = self.confirms_delivery && !notify.never;
-        let progress = progress(outcome);
+        let progress = progress(outcome, now);
         let purpose = self.message.envelope.purpose;
         if purpose != Purpose::Delivery {
             self.trace.push(Told { recipient, kind: outcome.kind, progress: progress.clone() });
@@ -138,23 +157,36 @@ impl Active {
         (!purpose.is_probe()).then_some(Change::Recipient { id, position, state })
     }
 
-    /// For the report: a recipient led to these places. They take its own place there.
-    pub(crate) fn trace_places(&mut self, position: u32, places: Vec<(Recipient, Outcome)>) {
+    /// For reports and notices: a recipient led to these places. They take its own place there.
+    pub(crate) fn tell_places(&mut self, position: u32, places: Vec<(Recipient, Outcome)>, now: SystemTime) {
         let Some(recipient) = self.recipient(position).filter(|_| !places.is_empty()).cloned() else {
             return;
         };
-        self.trace.retain(|told| told.recipient != recipient);
-        self.trace.extend(places.into_iter().map(|(recipient, outcome)| Told {
+        let told = places.into_iter().map(|(recipient, outcome)| Told {
             recipient,
             kind: outcome.kind,
-            progress: progress(&outcome),
-        }));
+            progress: progress(&outcome, now),
+        });
+        if self.message.envelope.purpose == Purpose::Delivery {
+            self.failures.push((position, told.collect()));
+        } else {
+            self.trace.retain(|told| told.recipient != recipient);
+            self.trace.extend(told);
+        }
     }
 
     /// What the sender asked to be told of this round; nothing after the first attempt.
-    pub(crate) fn take_trace(&mut self) -> Vec<Told> {
-        let trace = std::mem::take(&mut self.trace);
-        if self.attempts == 0 { trace } else { Vec::new() }
+    pub(crate) fn trace(&self) -> Vec<Told> {
+        if self.attempts == 0 { self.trace.clone() } else { Vec::new() }
+    }
+
+    /// All that is known of the recipients, for a store that may have missed some of it.
+    pub(crate) fn all_changes(&self) -> Vec<Change> {
+        let id = &self.message.id;
+        let known = self.rows.iter().filter(|row| row.state != RecipientState::Pending);
+        known
+            .map(|row| Change::Recipient { id: id.clone(), position: row.position, state: row.state.clone() })
+            .collect()
     }
 
     /// Gives a recipient back to the queue without an outcome: its job was withdrawn.
@@ -177,9 +209,18 @@ impl Active {
     /// How the round ended.
     pub(crate) fn settled(&self) -> Settled {
         let mut settled = Settled::default();
-        for (row, recipient) in self.pairs() {
+        let mut pairs: Vec<_> = self.pairs().collect();
+        pairs.sort_by_cached_key(|(_, recipient)| in_order(&recipient.address));
+        for (row, recipient) in pairs {
             let (list, kind, progress) = match &row.state {
-                RecipientState::Failed(progress) => (&mut settled.failed, OutcomeKind::Bounced, progress),
+                RecipientState::Failed(progress) => {
+                    let places = self.failures.iter().find(|(position, _)| *position == row.position);
+                    if let Some((_, places)) = places {
+                        settled.failed.extend(places.iter().cloned());
+                        continue;
+                    }
+                    (&mut settled.failed, OutcomeKind::Bounced, progress)
+                }
                 RecipientState::Delivered(progress) => (&mut settled.delivered, OutcomeKind::Sent, progress),
                 RecipientState::Deferred(progress) => {
                     (&mut settled.deferred, OutcomeKind::Deferred, progress)
@@ -210,14 +251,14 @@ impl Active {
     }
 }
 
-fn progress(outcome: &Outcome) -> Progress {
+fn progress(outcome: &Outcome, now: SystemTime) -> Progress {
     Progress {
         status: outcome.status,
         text: outcome.text.clone(),
         relay: outcome.relay.clone(),
         remote: outcome.remote.as_ref().map(|remote| (remote.mta.clone(), remote.text.clone())),
         tls: outcome.tls.clone(),
-        at: SystemTime::now(),
+        at: now,
     }
 }
 
@@ -256,7 +297,7 @@ mod tests {
             warned: false,
             expire: false,
         };
-        Active::new(stored, UNIX_EPOCH)
+        Active::new(stored, UNIX_EPOCH, Instant::now())
     }
 
     #[test]
@@ -270,10 +311,10 @@ mod tests {
             (1, Outcome::sent("local", "delivered")),
             (2, Outcome::deferred(Status::new(4, 4, 1), "none", "later")),
         ] {
-            assert!(active.finish(position, &outcome).is_some());
+            assert!(active.finish(position, &outcome, UNIX_EPOCH).is_some());
             assert!(!active.is_settled());
         }
-        active.finish(3, &Outcome::bounced(Status::new(5, 1, 1), "local", "unknown"));
+        active.finish(3, &Outcome::bounced(Status::new(5, 1, 1), "local", "unknown"), UNIX_EPOCH);
         assert!(active.is_settled());
         let settled = active.settled();
         let names = |list: &[Told]| -> Vec<String> {
@@ -283,6 +324,6 @@ mod tests {
         assert_eq!(names(&settled.delivered), ["told@x"]);
         assert_eq!(names(&settled.deferred), ["b@x"]);
         assert_eq!(active.to_try().len(), 1, "only the deferred one is tried again");
-        assert!(active.finish(9, &Outcome::sent("local", "nobody")).is_none());
+        assert!(active.finish(9, &Outcome::sent("local", "nobody"), UNIX_EPOCH).is_none());
     }
 }

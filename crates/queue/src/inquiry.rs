@@ -85,6 +85,15 @@ impl Inquiry<'_> {
             Stored { attempts: 0, .. } => QueueName::Incoming,
             _ => QueueName::Deferred,
         };
+        let mut recipients: Vec<_> = stored
+            .recipients()
+            .map(|(recipient, _, state)| (recipient.clone(), reason(state).map(str::to_owned)))
+            .collect();
+        // Those that were tried, in the order in which they are; the rest behind them, as they came.
+        recipients.sort_by_cached_key(|(recipient, reason): &(Recipient, Option<String>)| match reason {
+            Some(_) => (false, in_order(&recipient.address)),
+            None => (true, (String::new(), String::new())),
+        });
         Listed {
             id: stored.message.id.clone(),
             queue,
@@ -92,10 +101,7 @@ impl Inquiry<'_> {
             size: stored.message.size,
             forced_expire: stored.expire,
             sender: stored.message.envelope.sender.clone(),
-            recipients: stored
-                .recipients()
-                .map(|(recipient, _, state)| (recipient.clone(), reason(state).map(str::to_owned)))
-                .collect(),
+            recipients,
         }
     }
 
@@ -159,9 +165,17 @@ impl Inquiry<'_> {
     }
 }
 
+/// The order in which qmgr(8) takes the recipients of a message, and in which listings and notices have them: by domain, then by address,
+/// without regard to case.
+pub(crate) fn in_order(address: &Address) -> (String, String) {
+    (address.domain().unwrap_or_default().to_lowercase(), address.as_str().to_lowercase())
+}
+
 fn reason(state: &RecipientState) -> Option<&str> {
     match state {
-        RecipientState::Deferred(progress) | RecipientState::Failed(progress) => Some(&progress.text),
+        RecipientState::Deferred(progress) | RecipientState::Failed(progress) => {
+            Some(progress.text.trim_end())
+        }
         RecipientState::Pending | RecipientState::Delivered(_) | RecipientState::Done => None,
     }
 }

@@ -6,6 +6,7 @@
 //! - `notice.rs`: the text of bounces, delay warnings and delivery reports (RFC 3464).
 //!   `template.rs`: its words, ours or the administrator's.
 //! - `agents.rs`: error, retry and discard.
+//! - `clock.rs`: the time, which a simulation may hand in.
 //! - `inquiry.rs`, `stopped.rs`: what commands ask, of a running and of a stopped system.
 //! - `postfix/`: Postfix's queue files, for the way from there and back.
 //! - `limits.rs`: the parameters of qmgr(8), read once.
@@ -16,6 +17,7 @@
 mod active;
 mod agents;
 mod backoff;
+mod clock;
 mod commands;
 mod inquiry;
 mod limits;

@@ -1,7 +1,7 @@
 //! The parameters of qmgr(8) and its transports, read once for all.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::master_cf::ServiceKind;
 use config::{Configuration, Settings, params};
@@ -28,6 +28,8 @@ pub(crate) struct Limits {
     pub(crate) redact_dsn: bool,
     /// myhostname
     pub(crate) hostname: String,
+    /// myorigin
+    pub(crate) origin: String,
     /// syslog_name
     pub(crate) syslog_name: String,
     /// mail_name
@@ -134,11 +136,12 @@ impl Limits {
             transport_retry: settings.get(params::transport_retry_time),
             bounce_size: settings.get(params::bounce_size_limit).max(0) as u64,
             redact_dsn: settings.get(params::requiretls_redact_dsn),
+            origin: settings.get(params::myorigin).to_owned(),
             syslog_name: settings.get(params::syslog_name).to_owned(),
             mail_name: settings.get(params::mail_name).to_owned(),
             double_bounce: with_domain(
                 settings.get(params::double_bounce_sender),
-                settings.get(params::myorigin),
+                settings.get(params::myhostname),
             ),
             notify,
             smtputf8_enable: settings.get(params::smtputf8_enable),
@@ -160,10 +163,10 @@ impl Limits {
     }
 
     /// How long a message has waited: the first two parts of `delays=`.
-    pub(crate) fn delays_so_far(&self, active: &Active) -> Delays {
+    pub(crate) fn delays_so_far(&self, active: &Active, now: Instant) -> Delays {
         Delays {
             before_queue: active.activated.duration_since(active.message.arrival).unwrap_or_default(),
-            in_queue: active.activated_at.elapsed(),
+            in_queue: now.saturating_duration_since(active.activated_at),
             decimals: self.delay_decimals,
             ..Delays::default()
         }
@@ -217,6 +220,6 @@ fn number(settings: &Settings, suffix: &str, name: &str) -> usize {
     usize::try_from(settings.for_transport(suffix, name)).unwrap_or(0)
 }
 
-fn with_domain(address: &str, myorigin: &str) -> String {
-    if address.contains('@') { address.to_owned() } else { format!("{address}@{myorigin}") }
+fn with_domain(address: &str, domain: &str) -> String {
+    if address.contains('@') { address.to_owned() } else { format!("{address}@{domain}") }
 }

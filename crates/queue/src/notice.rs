@@ -5,7 +5,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mail::header;
-use mail::{Address, Message, OutcomeKind, QueueId, Return, date};
+use mail::{ALIAS_EXPANDED, Address, Message, OutcomeKind, QueueId, Return, date};
 
 use crate::active::Told;
 use crate::template::Template;
@@ -36,6 +36,14 @@ pub(crate) struct Notice<'a> {
     pub(crate) recipients: &'a [Told],
     /// The content of that message: all of it, or its header when only that is to be returned.
     pub(crate) content: &'a [u8],
+    /// Only that.
+    pub(crate) headers_only: bool,
+    /// Its sender; a name of the mail system in the place of the null address.
+    pub(crate) sender: &'a str,
+    /// Was it this transport that handed the message on without delivering it?
+    pub(crate) relays: &'a dyn Fn(&str) -> bool,
+    /// myorigin: the domain of a `From:` without one.
+    pub(crate) origin: &'a str,
     /// myhostname
     pub(crate) hostname: &'a str,
     /// mail_name
@@ -68,7 +76,7 @@ impl Notice<'_> {
         let seconds = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let boundary = format!("{}.{seconds}/{}", self.about.id, self.hostname);
         let smtputf8 = self.about.envelope.smtputf8;
-        let headers_only = self.kind != Kind::Failure || split_body(self.content).is_none();
+        let headers_only = self.headers_only;
         let mut out = self.header(&boundary);
         out.push_str(&format!("--{boundary}\nContent-Description: Notification\n"));
         let encoding = self.encoding();
@@ -125,7 +133,7 @@ impl Notice<'_> {
              From: {from}\n\
              Subject: {subject}\n\
              To: {to}\n\
-             Auto-Submitted: auto-replied\n\
+             Auto-Submitted: {automatic}\n\
              {tls_required}\
              MIME-Version: 1.0\n\
              Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"{boundary}\"\n\
@@ -134,7 +142,8 @@ impl Notice<'_> {
              Message-Id: <{compact}.{id}@{host}>\n\n\
              This is a MIME-encapsulated message.\n\n",
             host = self.hostname,
-            from = with_domain(&self.template.from, self.hostname),
+            automatic = if self.postmaster { "auto-generated" } else { "auto-replied" },
+            from = with_domain(&self.template.from, self.origin),
             name = self.mail_name,
             id = self.id,
             to = self.to,
@@ -144,8 +153,7 @@ impl Notice<'_> {
 
     fn returned_name(&self) -> &'static str {
         match self.kind {
-            Kind::Failure => "Undelivered Message",
-            Kind::Delay => "Delayed Message",
+            Kind::Failure | Kind::Delay => "Undelivered Message",
             Kind::Success | Kind::Trace => "Message",
         }
     }
@@ -157,11 +165,13 @@ impl Notice<'_> {
         }
         for told in self.recipients {
             let Told { recipient, .. } = told;
-            let mut line = format!("<{}>", recipient.address);
-            if !recipient.original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
-                line.push_str(&format!(" (expanded from <{}>)", recipient.original));
+            let mut line = format!("<{}>", recipient.address.to_external());
+            let original = &recipient.original;
+            if !original.is_null() && !original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
+                line.push_str(&format!(" (expanded from <{}>)", recipient.original.to_external()));
             }
-            out.push_str(&format!("\n{}\n", wrapped(&format!("{line}: {}", self.words(told)))));
+            out.push('\n');
+            out.push_str(&wrapped(&format!("{line}: {}", self.words(told))));
         }
         out
     }
@@ -179,30 +189,37 @@ impl Notice<'_> {
 
     /// The machine-readable part: fields of the message, then a group for each recipient.
     fn report(&self) -> String {
-        let mut out = format!(
-            "Reporting-MTA: dns; {}\nX-{name}-Queue-ID: {}\nX-{name}-Sender: rfc822; {}\n",
-            self.hostname,
-            self.about.id,
-            self.about.envelope.sender,
-            name = self.mail_name,
-        );
+        let mut out = format!("Reporting-MTA: dns; {}\n", self.hostname);
         if let Some(envid) = &self.about.envelope.envid {
             out.push_str(&format!("Original-Envelope-Id: {envid}\n"));
         }
-        out.push_str(&format!("Arrival-Date: {}\n", date::rfc5322(self.about.arrival)));
-        let kind = if self.about.envelope.smtputf8 { "utf-8" } else { "rfc822" };
+        // RFC 6533 section 3: an address in ASCII is one of RFC 822, whatever the message needs.
+        let kind = |address: &str| match self.about.envelope.smtputf8 && !address.is_ascii() {
+            true => "utf-8",
+            false => "rfc822",
+        };
+        out.push_str(&format!(
+            "X-{name}-Queue-ID: {}\nX-{name}-Sender: {}; {}\nArrival-Date: {}\n",
+            self.about.id,
+            kind(self.sender),
+            self.sender,
+            date::rfc5322(self.about.arrival),
+            name = self.mail_name,
+        ));
         for told in self.recipients {
             let Told { recipient, progress, kind: outcome } = told;
-            out.push_str(&format!("\nFinal-Recipient: {kind}; {}\n", recipient.address));
+            let (address, original) = (recipient.address.to_external(), recipient.original.to_external());
+            out.push_str(&format!("\nFinal-Recipient: {}; {address}\n", kind(&address)));
             match &recipient.orcpt {
                 Some(orcpt) => out.push_str(&format!("Original-Recipient: {orcpt}\n")),
-                None => out.push_str(&format!("Original-Recipient: {kind};{}\n", recipient.original)),
+                None => out.push_str(&format!("Original-Recipient: {};{original}\n", kind(&original))),
             }
             let action = match outcome {
                 OutcomeKind::Bounced => "failed",
                 OutcomeKind::Deferred => "delayed",
                 // RFC 3464 section 2.3.3: what another server took over is relayed, not delivered.
-                OutcomeKind::Sent if progress.remote.is_some() => "relayed",
+                OutcomeKind::Sent if progress.remote.is_some() || (self.relays)(&progress.relay) => "relayed",
+                OutcomeKind::Sent if progress.text == ALIAS_EXPANDED => "expanded",
                 OutcomeKind::Sent => "delivered",
                 OutcomeKind::Deliverable => "deliverable",
                 OutcomeKind::Undeliverable => "undeliverable",
@@ -210,16 +227,13 @@ impl Notice<'_> {
             out.push_str(&format!("Action: {action}\nStatus: {}\n", progress.status));
             match &progress.remote {
                 Some((mta, reply)) => {
-                    out.push_str(&format!(
-                        "Remote-MTA: dns; {mta}\nDiagnostic-Code: smtp; {}\n",
-                        wrapped(reply)
-                    ));
+                    out.push_str(&format!("Remote-MTA: dns; {mta}\n"));
+                    out.push_str(&wrapped(&format!("Diagnostic-Code: smtp; {reply}")));
                 }
-                None => out.push_str(&format!(
-                    "Diagnostic-Code: X-{}; {}\n",
-                    self.mail_name,
-                    wrapped(&self.words(told))
-                )),
+                None => {
+                    let text = format!("Diagnostic-Code: X-{}; {}", self.mail_name, self.words(told));
+                    out.push_str(&wrapped(&text));
+                }
             }
             if let (Kind::Delay, Some(until)) = (self.kind, self.retry_until) {
                 out.push_str(&format!("Will-Retry-Until: {}\n", date::rfc5322(until)));
@@ -262,28 +276,26 @@ pub(crate) fn header_of(content: &[u8]) -> &[u8] {
     &content[..content.len() - rest.len()]
 }
 
-/// The part behind the empty line; `None` when the content is a header alone.
-fn split_body(content: &[u8]) -> Option<&[u8]> {
-    let (_, rest) = header::split(content);
-    (!rest.is_empty()).then_some(rest)
-}
-
-/// Folds a long text at blanks, continuation lines indented: log texts can be longer than a line of mail should be.
+/// A text as lines of mail, which log texts may be too long for: folded at blanks, continuation lines indented.
 fn wrapped(text: &str) -> String {
-    const WIDTH: usize = 72;
+    const WIDTH: usize = 79;
+    const INDENT: &str = "    ";
     let mut out = String::with_capacity(text.len() + 16);
-    let mut column = 0;
-    for word in text.split_whitespace() {
-        if column > 0 && column + word.len() >= WIDTH {
-            out.push_str("\n    ");
-            column = 4;
-        } else if column > 0 {
-            out.push(' ');
-            column += 1;
+    let mut line = String::new();
+    for word in text.split([' ', '\n', '\t']) {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            line = format!("{INDENT}{word}");
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
         }
-        out.push_str(word);
-        column += word.len();
     }
+    out.push_str(line.trim_end());
+    out.push('\n');
     out
 }
 
@@ -343,6 +355,10 @@ mod tests {
                 progress,
             }],
             content,
+            headers_only: kind != Kind::Failure,
+            sender: "s@client.test",
+            relays: &|relay| relay == "pipe",
+            origin: "origin.test",
             hostname: "mx.test",
             mail_name: "Postfix",
             now: UNIX_EPOCH + Duration::from_secs(1_700_000_100),
@@ -365,11 +381,11 @@ mod tests {
         );
         for part in [
             "\nIn-Reply-To: <m@x>\nReferences: <a@x>\n\t<b@x>\n\t<m@x>\n",
-            "\nFrom: Mail Delivery System <MAILER-DAEMON@mx.test>\n",
+            "\nFrom: Mail Delivery System <MAILER-DAEMON@origin.test>\n",
             "\nTo: s@client.test\n",
             "\nAuto-Submitted: auto-replied\n",
             "boundary=\"ABCDEF1234.1700000100/mx.test\"",
-            "\nReporting-MTA: dns; mx.test\nX-Postfix-Queue-ID: ABCDEF1234\nX-Postfix-Sender: rfc822; s@client.test\n",
+            "\nReporting-MTA: dns; mx.test\nOriginal-Envelope-Id: E1\nX-Postfix-Queue-ID: ABCDEF1234\nX-Postfix-Sender: rfc822; s@client.test\n",
             "\nOriginal-Envelope-Id: E1\n",
             "\nFinal-Recipient: rfc822; r@x\nOriginal-Recipient: rfc822;alias@x\nAction: failed\nStatus: 5.1.1\n",
             "Remote-MTA: dns; mx.x\nDiagnostic-Code: smtp; 550 5.1.1 User unknown\n",
@@ -389,7 +405,7 @@ mod tests {
             "Action: delayed\n",
             "Will-Retry-Until: ",
             "Diagnostic-Code: X-Postfix; host mx.x[192.0.2.1] said:",
-            "Content-Description: Delayed Message Headers\nContent-Type: text/rfc822-headers\n\nSubject: x\n",
+            "Content-Description: Undelivered Message Headers\nContent-Type: text/rfc822-headers\n\nSubject: x\n",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
@@ -427,7 +443,7 @@ mod tests {
     #[test]
     fn long_texts_are_folded_at_blanks() {
         let text = wrapped(&"word ".repeat(40));
-        assert!(text.lines().all(|line| line.len() <= 76));
+        assert!(text.lines().all(|line| line.len() <= 79));
         assert_eq!(text.split_whitespace().count(), 40);
     }
 }

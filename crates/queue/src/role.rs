@@ -9,7 +9,7 @@ mod operations;
 mod probes;
 mod round;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,10 +25,12 @@ use spool::{Change, Content, RecipientState, Spool, StoreError, Stored};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::active::Active;
+use crate::clock::{Clock, SystemClock};
 use crate::limits::Limits;
 use crate::permission::{Current, Permissions};
 use crate::schedule::{Job, Schedule, Site};
 use crate::{agents, commands};
+use deliveries::Agent;
 use probes::Probes;
 
 /// What the program hands to this role.
@@ -63,6 +65,8 @@ pub(crate) enum Event {
     Resolved(QueueId, Vec<(u32, Result<Resolved, Failed>)>),
     /// A delivery agent is done, or gone.
     Attempted(Site, Job, Result<Reply, LinkError>),
+    /// What became of recipients in the middle of a round could not be written down.
+    Unrecorded(QueueId),
     /// The changes at the end of a round are durable, or not.
     Settled(QueueId, Result<(), StoreError>),
     /// A probe could not be stored.
@@ -79,33 +83,18 @@ pub async fn serve(start: Start) -> Result<(), String> {
     let settings = settings_of(&start.configuration)?;
     let (control, calls) = Link::open(start.control, "master").map_err(|error| error.to_string())?;
     forward(calls, Role::Master, events.clone());
-    let permissions = Current::new(permissions(&settings, &start.log));
-    commands::listen(start.commands, permissions.clone(), events.clone())
+    let mut role = QueueRole::new(
+        &start.configuration,
+        &settings,
+        start.log,
+        IdGenerator::new(start.tag, settings.get(config::params::enable_long_queue_ids)),
+        start.spool,
+        events.clone(),
+    );
+    commands::listen(start.commands, role.permissions.clone(), events)
         .map_err(|error| format!("command socket: {error}"))?;
-    let mut role = QueueRole {
-        routing: Arc::new(routing(&start.configuration, &settings, &start.log)),
-        limits: Limits::read(&start.configuration, &settings),
-        permissions,
-        ids: IdGenerator::new(start.tag, settings.get(config::params::enable_long_queue_ids)),
-        qmgr: service_log(&start.log, &settings, "qmgr"),
-        bounce: service_log(&start.log, &settings, "bounce"),
-        error: service_log(&start.log, &settings, "error"),
-        base_log: start.log,
-        reread: start.reread,
-        spool: Arc::new(start.spool),
-        _control: control,
-        links: HashMap::new(),
-        events,
-        active: HashMap::new(),
-        active_recipients: 0,
-        probes: Probes::default(),
-        schedule: Schedule::default(),
-        clog_warned: None,
-        scan: Scan::Due(None),
-        next_due: None,
-        draining: false,
-        under_way: 0,
-    };
+    role.reread = start.reread;
+    role.control = Some(control);
     role.tell_mistakes();
     role.run(&mut queue).await;
     Ok(())
@@ -122,12 +111,16 @@ struct QueueRole {
     error: Log,
     reread: Box<dyn Fn() -> Result<Configuration, String> + Send>,
     spool: Arc<Spool>,
-    _control: Link,
-    links: HashMap<Role, Link>,
+    /// Kept open for as long as the role lives.
+    control: Option<Link>,
+    links: HashMap<Role, Arc<dyn Agent>>,
+    clock: Arc<dyn Clock>,
     events: UnboundedSender<Event>,
     active: HashMap<QueueId, Active>,
     /// Recipients of the active messages.
     active_recipients: usize,
+    /// Messages whose outcomes the store could not take, by the time when it is asked again.
+    unsettled: BTreeSet<(Instant, QueueId)>,
     /// Who waits for the outcome of a probe.
     probes: Probes,
     schedule: Schedule,
@@ -154,10 +147,46 @@ enum Scan {
 const SCAN_PAGE: usize = 200;
 
 impl QueueRole {
+    /// With nothing under way, and no link to anybody.
+    fn new(
+        configuration: &Configuration,
+        settings: &Settings,
+        log: Log,
+        ids: IdGenerator,
+        spool: Spool,
+        events: UnboundedSender<Event>,
+    ) -> QueueRole {
+        QueueRole {
+            routing: Arc::new(routing(configuration, settings, &log)),
+            limits: Limits::read(configuration, settings),
+            permissions: Current::new(permissions(settings, &log)),
+            ids,
+            qmgr: service_log(&log, settings, "qmgr"),
+            bounce: service_log(&log, settings, "bounce"),
+            error: service_log(&log, settings, "error"),
+            base_log: log,
+            reread: Box::new(|| Err("there is no file to read".to_owned())),
+            spool: Arc::new(spool),
+            control: None,
+            links: HashMap::new(),
+            clock: Arc::new(SystemClock),
+            events,
+            active: HashMap::new(),
+            active_recipients: 0,
+            unsettled: BTreeSet::new(),
+            probes: Probes::default(),
+            schedule: Schedule::default(),
+            clog_warned: None,
+            scan: Scan::Due(None),
+            next_due: None,
+            draining: false,
+            under_way: 0,
+        }
+    }
+
     async fn run(&mut self, queue: &mut UnboundedReceiver<Event>) {
         loop {
-            self.fill_active();
-            self.begin_deliveries();
+            self.advance();
             if self.draining && self.under_way == 0 && self.active.values().all(Active::is_settled) {
                 return;
             }
@@ -174,15 +203,22 @@ impl QueueRole {
         }
     }
 
+    /// Begins what can begin now.
+    fn advance(&mut self) {
+        self.settle_again();
+        self.fill_active();
+        self.begin_deliveries();
+    }
+
     /// How long nothing can happen by itself.
     fn wait(&mut self) -> Duration {
         const LONGEST: Duration = Duration::from_secs(300);
-        let now = SystemTime::now();
+        let now = self.clock.wall();
         // The store is asked once, and again when something has changed behind our back: this is where the role is whenever it
         // has nothing to do.
         let next = match self.next_due {
             Some(known) => known,
-            None => match tokio::task::block_in_place(|| self.spool.questions().next_due(now)) {
+            None => match off_the_way(|| self.spool.questions().next_due(now)) {
                 Ok(next) => {
                     self.next_due = Some(next);
                     next
@@ -197,8 +233,10 @@ impl QueueRole {
             Some(time) => time.duration_since(now).unwrap_or_default() + Duration::from_millis(1),
             None => LONGEST,
         };
-        let rate = self.schedule.next_time(Instant::now()).map(|time| time - Instant::now());
-        due.min(rate.unwrap_or(LONGEST)).min(LONGEST)
+        let now = self.clock.now();
+        let rate = self.schedule.next_time(now).map(|time| time.saturating_duration_since(now));
+        let again = self.unsettled.first().map(|(time, _)| time.saturating_duration_since(now));
+        due.min(rate.unwrap_or(LONGEST)).min(again.unwrap_or(LONGEST)).min(LONGEST)
     }
 
     /// Looks for what is due now, and anew for what will be.
@@ -221,7 +259,7 @@ impl QueueRole {
             Event::Command(uid, incoming) => self.command(uid, incoming),
             // A link that was replaced ends later than its successor begins.
             Event::Lost(role) => {
-                if self.links.get(&role).is_some_and(Link::is_closed) {
+                if self.links.get(&role).is_some_and(|agent| agent.is_closed()) {
                     self.links.remove(&role);
                 }
             }
@@ -235,6 +273,11 @@ impl QueueRole {
             Event::NotProbed(id, error) => self.not_probed(&id, &error),
             Event::Rescan => self.rescan(),
             Event::Unreadable(site, job, why) => self.unreadable(&site, &job, &why),
+            Event::Unrecorded(id) => {
+                if let Some(active) = self.active.get_mut(&id) {
+                    active.is_unrecorded = true;
+                }
+            }
             Event::Settled(id, result) => self.settled(&id, result),
         }
     }
@@ -251,7 +294,7 @@ impl QueueRole {
                 match opened {
                     Ok((link, calls)) => {
                         forward(calls, role, self.events.clone());
-                        self.links.insert(role, link);
+                        self.links.insert(role, Arc::new(link));
                         call.answer(Reply::Done, Vec::new());
                     }
                     Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
@@ -283,7 +326,7 @@ impl QueueRole {
         self.tell_mistakes();
         {
             let limits = &self.limits;
-            self.schedule.revive(|name| limits.of(name), Instant::now());
+            self.schedule.revive(|name| limits.of(name), self.clock.now());
         }
         Ok(())
     }
@@ -307,7 +350,7 @@ impl QueueRole {
             },
             Request::DropBody { id } => {
                 // A body that a row names belongs to a message: only unnamed ones are dropped.
-                let named = tokio::task::block_in_place(|| self.spool.questions().find(&id));
+                let named = off_the_way(|| self.spool.questions().find(&id));
                 if matches!(named, Ok(None)) {
                     let _ = self.spool.bodies().remove(&id);
                 }
@@ -362,8 +405,8 @@ impl QueueRole {
         while !self.draining && self.has_room() {
             let Scan::Due(after) = self.scan.clone() else { return };
             let room = (self.limits.active - self.active.len()).min(SCAN_PAGE);
-            let found =
-                tokio::task::block_in_place(|| self.spool.questions().due(SystemTime::now(), after, room));
+            let now = self.clock.wall();
+            let found = off_the_way(|| self.spool.questions().due(now, after, room));
             match found {
                 Ok(page) if page.is_empty() => self.scan = Scan::Idle,
                 Ok(page) => {
@@ -384,7 +427,7 @@ impl QueueRole {
     }
 
     fn activate(&mut self, stored: Stored) {
-        let mut active = Active::new(stored, SystemTime::now());
+        let mut active = Active::new(stored, self.clock.wall(), self.clock.now());
         active.confirms_delivery = active.warned && self.limits.confirms_delay_cleared;
         let message = &active.message;
         let id = message.id.clone();
@@ -421,6 +464,7 @@ impl QueueRole {
     /// Every recipient has a destination now: those of one destination travel together.
     fn resolved(&mut self, id: &QueueId, resolutions: Vec<(u32, Result<Resolved, Failed>)>) {
         let Some(active) = self.active.get_mut(id) else { return };
+        let resolutions = active.in_order(resolutions);
         let mut sites: Vec<(Site, Vec<u32>)> = Vec::new();
         let mut at_once: Vec<(Site, u32, Outcome)> = Vec::new();
         for (position, resolution) in resolutions {
@@ -456,7 +500,7 @@ impl QueueRole {
             for part in positions.chunks(limit) {
                 let job = Job { message: id.clone(), recipients: part.to_vec() };
                 let limits = self.limits.of(&site.transport);
-                if let Err((job, reason)) = self.schedule.add(&site, job, &limits, Instant::now()) {
+                if let Err((job, reason)) = self.schedule.add(&site, job, &limits, self.clock.now()) {
                     at_once.extend(suspended(&site, &job, &reason));
                 }
             }
@@ -468,11 +512,14 @@ impl QueueRole {
     /// Says so when a destination takes up so much of the active queue that other mail has to wait.
     fn warn_of_clog(&mut self, site: &Site) {
         let (pause, most) = (self.limits.clog_warning, self.limits.active / 5);
-        let entries = self.schedule.backlog(site);
-        if pause.is_zero() || entries <= most || self.clog_warned.is_some_and(|time| time.elapsed() < pause) {
+        let (entries, now) = (self.schedule.backlog(site), self.clock.now());
+        if pause.is_zero()
+            || entries <= most
+            || self.clog_warned.is_some_and(|time| now.saturating_duration_since(time) < pause)
+        {
             return;
         }
-        self.clog_warned = Some(Instant::now());
+        self.clog_warned = Some(now);
         maillog::warning!(
             self.qmgr,
             "mail for {} is using up {entries} of {} active queue entries; when it does not answer, shorter connect and helo \
@@ -490,7 +537,7 @@ impl QueueRole {
         for (site, position, outcome) in outcomes {
             let outcome = outcome.for_purpose(active.message.envelope.purpose);
             if let Some(recipient) = active.recipient(position) {
-                let delays = self.limits.delays_so_far(active);
+                let delays = self.limits.delays_so_far(active, self.clock.now());
                 let line = delivery_line(id, recipient, &outcome, &delays, 0);
                 let log = if site.transport == "error"
                     || site.transport == "retry"
@@ -502,9 +549,18 @@ impl QueueRole {
                 };
                 maillog::info!(log, "{line}");
             }
-            changes.extend(active.finish(position, &outcome));
+            changes.extend(active.finish(position, &outcome, self.clock.wall()));
         }
         self.after_outcomes(id, changes);
+    }
+}
+
+/// A question to the store: other tasks need not wait for it, where there is another thread for them.
+fn off_the_way<T>(question: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(question),
+        _ => question(),
     }
 }
 

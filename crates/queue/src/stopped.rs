@@ -106,7 +106,8 @@ pub(crate) fn to_change(action: Wish, page: &[Stored]) -> Vec<QueueId> {
         .filter(|stored| match action {
             Wish::Hold => !stored.held,
             Wish::Release => stored.held,
-            Wish::Delete | Wish::Requeue | Wish::Expire => true,
+            Wish::Expire => !stored.expire,
+            Wish::Delete | Wish::Requeue => true,
         })
         .map(|stored| stored.message.id.clone())
         .collect()

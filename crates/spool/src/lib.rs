@@ -21,4 +21,4 @@ pub use body::{Bodies, Body, BodyError};
 pub use disk::{Disk, RealDisk};
 pub use sqlite::SqliteStore;
 pub use store::{ATTEMPTS_KEPT, Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored};
-pub use writer::{Done, Spool};
+pub use writer::{Done, Spool, Writer};

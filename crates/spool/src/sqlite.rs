@@ -165,11 +165,9 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
             "UPDATE message SET held = 0, next_attempt = 0 WHERE id = ?1",
             params![id.as_str()],
         ),
-        Change::Expire { id } => execute(
-            connection,
-            "UPDATE message SET held = 0, expire = 1, next_attempt = 0 WHERE id = ?1",
-            params![id.as_str()],
-        ),
+        Change::Expire { id } => {
+            execute(connection, "UPDATE message SET expire = 1 WHERE id = ?1", params![id.as_str()])
+        }
         Change::Flush { id: Some(id) } => execute(
             connection,
             "UPDATE message SET next_attempt = 0 WHERE id = ?1 AND held = 0",

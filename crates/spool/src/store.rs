@@ -98,7 +98,7 @@ pub enum Change {
         /// True to hold, false to release; a released message is due at once.
         held: Held,
     },
-    /// `postsuper -e`: treat the message as too old at its next turn, which is now.
+    /// `postsuper -e`: treat the message as too old at its next turn.
     Expire {
         /// The message.
         id: QueueId,

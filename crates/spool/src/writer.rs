@@ -58,17 +58,21 @@ impl Spool {
     }
 
     fn start(writer_store: Box<dyn Store>, reader: Box<dyn Store>, bodies: Bodies) -> Spool {
+        let (mut spool, writer) = Spool::by_hand(writer_store, reader, bodies);
+        let thread = std::thread::Builder::new().name("spool".into());
+        match thread.spawn(move || writer.run()) {
+            Ok(thread) => spool.writer = Some(thread),
+            // Without a thread there is no work channel, and every piece of work is answered with an error.
+            Err(_) => spool.work = None,
+        }
+        spool
+    }
+
+    /// A store without a thread: what is recorded waits until the writer has a turn, when the caller thinks fit.
+    pub fn by_hand(store: Box<dyn Store>, reader: Box<dyn Store>, bodies: Bodies) -> (Spool, Writer) {
         let (work, waiting) = channel();
-        let writer = std::thread::Builder::new().name("spool".into()).spawn({
-            let bodies = bodies.clone();
-            move || write_groups(writer_store, &bodies, &waiting)
-        });
-        // Without a thread there is no work channel, and every piece of work is answered with an error.
-        let (work, writer) = match writer {
-            Ok(writer) => (Some(work), Some(writer)),
-            Err(_) => (None, None),
-        };
-        Spool { work, writer, reader: Mutex::new(reader), bodies }
+        let writer = Writer { store, bodies: bodies.clone(), waiting };
+        (Spool { work: Some(work), writer: None, reader: Mutex::new(reader), bodies }, writer)
     }
 
     /// Queues changes that take effect together; `done` hears when they are durable.
@@ -114,12 +118,33 @@ impl Drop for Spool {
     }
 }
 
-fn write_groups(mut store: Box<dyn Store>, bodies: &Bodies, waiting: &Receiver<Work>) {
-    while let Ok(first) = waiting.recv() {
+/// Commits what waits, in groups.
+pub struct Writer {
+    store: Box<dyn Store>,
+    bodies: Bodies,
+    waiting: Receiver<Work>,
+}
+
+impl Writer {
+    /// For as long as anything can come.
+    fn run(mut self) {
+        while let Ok(first) = self.waiting.recv() {
+            self.commit(first);
+        }
+    }
+
+    /// Commits a group of what waits now. False when nothing does.
+    pub fn turn(&mut self) -> bool {
+        let Ok(first) = self.waiting.try_recv() else { return false };
+        self.commit(first);
+        true
+    }
+
+    fn commit(&mut self, first: Work) {
         let mut dones = vec![first.done];
         let mut groups = vec![first.changes];
         while groups.len() < GROUP {
-            match waiting.try_recv() {
+            match self.waiting.try_recv() {
                 Ok(work) => {
                     dones.push(work.done);
                     groups.push(work.changes);
@@ -127,13 +152,13 @@ fn write_groups(mut store: Box<dyn Store>, bodies: &Bodies, waiting: &Receiver<W
                 Err(_) => break,
             }
         }
-        let results = match sync_bodies(bodies, &groups) {
-            Ok(()) => store.commit(&groups),
+        let results = match sync_bodies(&self.bodies, &groups) {
+            Ok(()) => self.store.commit(&groups),
             Err(error) => groups.iter().map(|_| Err(error.clone())).collect(),
         };
         for ((done, result), group) in dones.into_iter().zip(results).zip(&groups) {
             if result.is_ok() {
-                remove_bodies(bodies, group);
+                remove_bodies(&self.bodies, group);
             }
             done(result);
         }

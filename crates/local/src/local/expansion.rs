@@ -54,8 +54,9 @@ pub(super) struct Named {
     /// The user whose `.forward` it is.
     pub(super) user: Option<User>,
     pub(super) sender: Address,
-    /// An owner-alias takes failures: every address goes into a new message, so that they reach it.
-    pub(super) has_owner: bool,
+    /// Who forwards: the owner of an alias (owner-NAME), a user by his `.forward`, a recipient by a list. Mail for anybody else goes
+    /// into a new message then, so that a failure there is no failure here.
+    pub(super) forwarder: Option<String>,
     /// An address extension that no key matched, delimiter included.
     pub(super) extension: String,
     /// The aliases and `.forward` files on the way here, which are not followed again.
@@ -65,6 +66,17 @@ pub(super) struct Named {
 impl Named {
     pub(super) fn came_by(&self, step: &str) -> bool {
         self.way.iter().any(|earlier| earlier == step)
+    }
+
+    /// The innermost alias or `.forward` file.
+    pub(super) fn last_name(&self) -> Option<&String> {
+        self.way.iter().rev().find(|step| step.starts_with("alias:") || step.starts_with("forward:"))
+    }
+
+    /// Is there a `.forward` file on the way from the step to here?
+    pub(super) fn came_by_forward_since(&self, step: &str) -> bool {
+        let since = self.way.iter().rev().take_while(|earlier| *earlier != step);
+        since.into_iter().any(|earlier| earlier.starts_with("forward:"))
     }
 }
 
@@ -78,7 +90,11 @@ pub(super) struct Expansion<'a> {
     seen: HashSet<String>,
     taken: usize,
     lines: Vec<(Recipient, Outcome)>,
-    forwards: Vec<(Address, Vec<Address>)>,
+    forwards: Vec<(Address, Vec<Recipient>)>,
+    /// The recipient is an alias.
+    pub(super) is_alias: bool,
+    /// It, and what the sender asked to be told of it, went on in another message.
+    passed_on: bool,
     had_duplicates: bool,
 }
 
@@ -94,6 +110,8 @@ impl<'a> Expansion<'a> {
             taken: 0,
             lines: Vec::new(),
             forwards: Vec::new(),
+            is_alias: false,
+            passed_on: false,
             had_duplicates: false,
         }
     }
@@ -106,7 +124,7 @@ impl<'a> Expansion<'a> {
             rights: None,
             user: None,
             sender: self.in_hand.message.envelope.sender.clone(),
-            has_owner: false,
+            forwarder: None,
             extension: String::new(),
             way: Vec::new(),
         };
@@ -125,19 +143,21 @@ impl<'a> Expansion<'a> {
     /// Forwards what is to be forwarded, and says what became of the recipient.
     pub(super) async fn report(mut self) -> Report {
         let put_off = self.lines.iter().any(|(_, outcome)| outcome.kind == mail::OutcomeKind::Deferred);
-        for (sender, addresses) in std::mem::take(&mut self.forwards) {
+        for (sender, recipients) in std::mem::take(&mut self.forwards) {
             if put_off {
                 break;
             }
             if self.in_hand.is_probe() {
-                for address in &addresses {
-                    let recipient = Recipient { address: address.clone(), ..self.recipient.clone() };
-                    self.delivered(&recipient, format!("forwards to {address}"));
+                for recipient in &recipients {
+                    self.delivered(recipient, format!("forwards to {}", recipient.address));
                 }
                 continue;
             }
-            match self.forward(sender, &addresses).await {
-                Ok(id) => self.delivered(&self.recipient.clone(), format!("forwarded as {id}")),
+            match self.forward(sender, recipients).await {
+                Ok(id) => {
+                    self.passed_on = true;
+                    self.delivered(&self.recipient.clone(), format!("forwarded as {id}"));
+                }
                 Err(failure) => self.failed(&self.recipient.clone(), failure),
             }
         }
@@ -156,7 +176,13 @@ impl<'a> Expansion<'a> {
             );
             self.lines.push((self.recipient.clone(), nothing.clone()));
         }
-        Report::together(self.lines, nothing)
+        let mut report = Report::together(self.lines, nothing);
+        if self.is_alias && self.recipient.notify.success && report.outcome.kind == mail::OutcomeKind::Sent {
+            report.outcome = Outcome::sent(relay, mail::ALIAS_EXPANDED);
+        } else {
+            report.outcome.dsn_passed_on = self.passed_on;
+        }
+        report
     }
 
     // ---- for the other files of this agent
@@ -197,10 +223,16 @@ impl<'a> Expansion<'a> {
         self.seen.remove(name);
     }
 
-    pub(super) fn forward_to(&mut self, sender: &Address, address: Address) {
+    /// An address that gets the message as a new one.
+    pub(super) fn forward_to(&mut self, named: &Named, address: Address) {
+        let sender = &named.sender;
+        if !self.is_first(format!("forward {sender} {address}").to_lowercase()) {
+            return;
+        }
+        let recipient = Recipient { address, ..named.recipient.clone() };
         match self.forwards.iter_mut().find(|(other, _)| other == sender) {
-            Some((_, addresses)) => addresses.push(address),
-            None => self.forwards.push((sender.clone(), vec![address])),
+            Some((_, recipients)) => recipients.push(recipient),
+            None => self.forwards.push((sender.clone(), vec![recipient])),
         }
     }
 
@@ -239,13 +271,13 @@ impl<'a> Expansion<'a> {
                 return self.failed(&named.recipient, Failure::system("address resolver failure"));
             }
         };
-        if resolved.transport == self.agent.transport && !named.has_owner {
+        if resolved.transport == self.agent.transport {
             let recipient = Recipient { address: resolved.recipient, ..named.recipient.clone() };
             let named = Named { recipient, extension: String::new(), ..Named::clone(&named) };
             // Boxed: a local recipient may lead back here.
             Box::pin(self.local_recipient(Arc::new(named))).await;
-        } else if self.is_first(format!("forward {} {}", named.sender, address).to_lowercase()) {
-            self.forward_to(&named.sender, address);
+        } else {
+            self.forward_to(&named, address);
         }
     }
 
@@ -269,10 +301,14 @@ impl<'a> Expansion<'a> {
             let text = format!(":include:{path} uses a relative path");
             return Err(Failure::new(Status::new(5, 3, 5), text));
         }
-        let unable = |why: String| {
-            Failure::new(Status::new(4, 3, 5), format!("unable to lookup :include: file {path}: {why}"))
+        // Senders have no business with our files: the log tells.
+        let unable = |class: u8, why: String| {
+            maillog::warning!(self.agent.log, "{why}");
+            Failure::new(Status::new(class, 3, 5), "mail system configuration error")
         };
-        let found = std::fs::metadata(path).map_err(|error| unable(crate::failure::reason(&error)))?;
+        let found = std::fs::metadata(path).map_err(|error| {
+            unable(4, format!("unable to lookup :include: file {path}: {}", crate::failure::reason(&error)))
+        })?;
         // Without a user, the file's owner counts; and default_privs in the place of root.
         let owner = (found.uid() != 0).then(|| Rights { uid: found.uid(), gid: found.gid() });
         let rights = match named.rights.or(owner) {
@@ -288,29 +324,39 @@ impl<'a> Expansion<'a> {
                 let destinations = alias::parse_file(&text, self.agent.settings.line_length_limit);
                 let mut way = named.way.clone();
                 way.push(format!("include:{path}"));
-                let next =
-                    Named { source: Some(Source::Include), rights: Some(rights), way, ..named.clone() };
+                // local(8): recipients of a list get a message of their own, whoever owns the list.
+                let forwarder = named.forwarder.clone().or_else(|| Some(self.recipient.address.to_string()));
+                let next = Named {
+                    source: Some(Source::Include),
+                    rights: Some(rights),
+                    forwarder,
+                    way,
+                    ..named.clone()
+                };
                 self.follow(destinations, next);
                 Ok(())
             }
-            Done::UnsafeList(why) => Err(Failure::new(Status::new(5, 7, 0), format!(":include: {why}"))),
+            Done::UnsafeList(why) => Err(unable(5, format!(":include: {why}"))),
             Done::Failed(failure) => Err(failure),
-            Done::NoList | Done::Delivered(_) => {
-                Err(Failure::new(Status::new(4, 3, 5), format!("cannot open include file {path}")))
-            }
+            Done::NoList | Done::Delivered(_) => Err(unable(4, format!("cannot open include file {path}"))),
         }
     }
 
     // ---- new messages
 
-    async fn forward(&self, sender: Address, addresses: &[Address]) -> Result<QueueId, Failure> {
+    async fn forward(&self, sender: Address, wanted: Vec<Recipient>) -> Result<QueueId, Failure> {
         let agent = self.agent;
         let mut recipients: Vec<Recipient> = Vec::new();
-        for address in addresses {
-            for address in clean_up(&agent.routing, address).await? {
-                if !recipients.iter().any(|other| other.address == address) {
-                    recipients.push(Recipient { address, ..self.recipient.clone() });
+        for named in wanted {
+            for address in clean_up(&agent.routing, &named.address).await? {
+                if recipients.iter().any(|other| other.address == address) {
+                    continue;
                 }
+                let original = match named.original.is_null() {
+                    true => address.clone(),
+                    false => named.original.clone(),
+                };
+                recipients.push(Recipient { address, original, ..named.clone() });
             }
         }
         let settings = &agent.settings;
@@ -348,7 +394,10 @@ impl<'a> Expansion<'a> {
             }
         };
         match result {
-            Ok(id) => self.delivered(recipient, format!("forwarded as {id}")),
+            Ok(id) => {
+                self.passed_on = true;
+                self.delivered(recipient, format!("forwarded as {id}"));
+            }
             Err(failure) => self.failed(recipient, failure),
         }
     }

@@ -23,11 +23,8 @@ impl Expansion<'_> {
         let rights = self.rights_of(user).await?;
         let maps = &settings.mailbox_command_maps;
         if let Some(command) = self.mapped(maps, names, &settings.mailbox_command).await? {
-            let expanded = names.expand(&command, &settings.command_expansion_filter).map_err(|error| {
-                maillog::warning!(self.agent.log, "mailbox_command = {command}: {error}");
-                Failure::system("mail system configuration error")
-            })?;
-            return self.run_command(&expanded, named, names, rights).await;
+            // `$USER` and its like are for the shell, from the environment.
+            return self.run_command(&command, named, names, rights).await;
         }
         let (path, rights) = match settings.home_mailbox.as_str() {
             "" => {
@@ -88,14 +85,15 @@ impl Expansion<'_> {
             self.store(path, named, rights).await?;
         } else {
             let locking = Locking { dotlock_may_fail: true, ..settings.locking.clone() };
-            self.append(path, named, rights, FileKind::Any, locking).await.map_err(|failure| {
-                match failure.text == "file is executable" {
-                    true => failure,
-                    false => failure.preceded_by(&format!("cannot append message to file {path}: ")),
-                }
-            })?;
+            self.append(path, named, rights, FileKind::Any, locking)
+                .await
+                .map_err(|failure| failure.preceded_by(&format!("cannot append message to file {path}: ")))?;
         }
-        self.delivered(&named.recipient, format!("delivered to file: {path}"));
+        let text = match path.ends_with('/') {
+            true => "delivered to maildir".to_owned(),
+            false => format!("delivered to file: {path}"),
+        };
+        self.delivered(&named.recipient, text);
         Ok(())
     }
 
@@ -191,7 +189,9 @@ impl Expansion<'_> {
     /// The lines before the message, `kind` being a word of prepend_delivered_header.
     fn head(&self, named: &Named, kind: &str) -> String {
         let mut head = return_path(&named.sender.to_external());
-        head.push_str(&original_to(&named.recipient.original));
+        if !named.recipient.original.is_null() {
+            head.push_str(&original_to(&named.recipient.original));
+        }
         if self.agent.settings.prepends_delivered_to(kind) {
             // frozen_delivered_to: the address that this attempt began with.
             head.push_str(&delivered_to(&self.recipient.address));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::Status;
+use mail::{Address, Notify, Recipient, Status};
 use route::alias::{self, Destination};
 
 use super::expansion::{Expansion, Named, Source};
@@ -27,6 +27,10 @@ impl Expansion<'_> {
         }
         let names = Names::of(address, self.agent.routing.recipient_delimiter());
         if self.follow_alias(named, &names).await? {
+            return Ok(());
+        }
+        if named.forwarder.as_ref().is_some_and(|forwarder| !forwarder.eq_ignore_ascii_case(&names.user)) {
+            self.forward_to(named, address.clone());
             return Ok(());
         }
         if !self.is_first(format!("mailbox {}", names.local)) {
@@ -69,24 +73,48 @@ impl Expansion<'_> {
     /// True when the name is an alias, that is: dealt with.
     async fn follow_alias(&mut self, named: &Named, names: &Names) -> Result<bool, Failure> {
         let found = self.agent.find_alias(&names.local, &names.user).await?;
+        let Some(alias) = found else { return Ok(false) };
+        let step = format!("alias:{}", alias.name);
         // A name in its own expansion is the user of that name.
-        let Some(alias) = found.filter(|alias| !named.came_by(&format!("alias:{}", alias.name))) else {
+        if named.last_name() == Some(&step) {
             return Ok(false);
-        };
-        if !self.is_first(format!("alias {} {}", named.sender, alias.name)) {
-            return Ok(true);
+        }
+        match named.came_by(&step) {
+            // A user's `.forward` may lead back to an alias of his: it is followed once, which ends the circle.
+            true if named.came_by_forward_since(&step) => {}
+            true => {
+                let text = format!("alias database loop for {}", alias.name);
+                maillog::warning!(self.agent.log, "{}: {text}", self.in_hand.message.id);
+                return Err(Failure::new(Status::new(5, 4, 6), text));
+            }
+            false if !self.is_first(format!("alias {} {}", named.sender, alias.name)) => return Ok(true),
+            false => {}
         }
         let mut way = named.way.clone();
-        way.push(format!("alias:{}", alias.name));
-        let has_owner =
-            alias.errors_to.is_some() || (named.has_owner && !self.agent.settings.reset_owner_alias);
+        way.push(step);
+        let forwarder = match (&alias.errors_to, self.agent.settings.reset_owner_alias) {
+            (Some(_), _) => Some(format!("owner-{}", alias.name)),
+            (None, true) => None,
+            (None, false) => named.forwarder.clone(),
+        };
+        // What becomes of mail that has an owner is no business of who sent it.
+        let recipient = match alias.errors_to {
+            Some(_) => {
+                Recipient { original: Address::null(), ..Recipient::new(named.recipient.address.clone()) }
+            }
+            None => named.recipient.clone(),
+        };
+        // RFC 3461 section 5.2.7.3: that the alias was expanded is told; what becomes of each member is not.
+        self.is_alias = true;
+        let notify = Notify { success: false, ..recipient.notify };
+        let recipient = Recipient { notify, ..recipient };
         let next = Named {
             source: Some(Source::Alias),
-            recipient: named.recipient.clone(),
+            recipient,
             rights: alias.owner,
             user: None,
             sender: alias.errors_to.unwrap_or_else(|| named.sender.clone()),
-            has_owner,
+            forwarder,
             extension: match alias.extension_unmatched {
                 true => names.local[names.user.len()..].to_owned(),
                 false => String::new(),
@@ -113,7 +141,7 @@ impl Expansion<'_> {
             Done::List { path, text } => (path, text),
             Done::NoList | Done::Delivered(_) => return Ok(false),
             Done::UnsafeList(why) => {
-                maillog::warning!(agent.log, "{}: {why}; it is not followed", self.in_hand.message.id);
+                maillog::warning!(agent.log, "{why}");
                 return Ok(false);
             }
             Done::Failed(failure) => return Err(failure),
@@ -132,7 +160,7 @@ impl Expansion<'_> {
             rights: Some(rights),
             user: Some(user.clone()),
             sender: named.sender.clone(),
-            has_owner: named.has_owner,
+            forwarder: named.forwarder.clone().or_else(|| Some(names.user.clone())),
             extension: match matched {
                 true => String::new(),
                 false => names.local[names.user.len()..].to_owned(),
@@ -213,7 +241,7 @@ impl Expansion<'_> {
             self.delivered(&named.recipient, "discarded");
             return Ok(());
         }
-        let text = format!("unknown user: \"{}\"", names.local);
+        let text = format!("unknown user: \"{}\"", names.user);
         Err(Failure::new(Status::new(5, 1, 1), text))
     }
 }

@@ -83,13 +83,7 @@ impl PipeAgent {
     async fn deliver_to(&self, in_hand: &InHand, recipients: &[Recipient]) -> Result<String, Failure> {
         let attributes = &self.attributes;
         if attributes.size > 0 && in_hand.message.size > attributes.size {
-            let (limit, size) = (attributes.size, in_hand.message.size);
-            maillog::info!(
-                self.log,
-                "{}: too big: size_limit = {limit}, request->data_size = {size}",
-                in_hand.message.id
-            );
-            return Err(Failure::new(Status::new(5, 2, 3), "message is too large"));
+            return Err(Failure::new(Status::new(5, 2, 3), "message too large"));
         }
         if attributes.has('D')
             && let Some(again) = recipients.iter().find(|r| in_hand.was_delivered_to(&r.address))
@@ -121,7 +115,7 @@ impl PipeAgent {
                 Ok(format!("delivered via {} service", self.transport))
             }
             Done::Delivered(said) => {
-                let said: String = said.chars().take(100).collect();
+                let said: String = said.trim_end().chars().take(100).collect();
                 Ok(format!("delivered via {} service ({said})", self.transport))
             }
             Done::Failed(failure) => Err(failure),
@@ -235,7 +229,7 @@ mod tests {
             ("user=x argv=/bin/false", "A: b\n", "bounced 5.3.0 Command died with status 1: \"/bin/false\""),
             ("user=x argv=/bin/sh -c {exit 75}", "A: b\n", "deferred 4.3.0 temporary failure"),
             ("user=x argv=/bin/cat $colour", "A: b\n", "deferred 4.3.5 mail system configuration error"),
-            ("user=x size=3 argv=/bin/cat", "A: b\n", "bounced 5.2.3 message is too large"),
+            ("user=x size=3 argv=/bin/cat", "A: b\n", "bounced 5.2.3 message too large"),
             (
                 "flags=D user=x argv=/bin/cat",
                 "Delivered-To: joe@x.test\n",

@@ -178,10 +178,10 @@ async fn where_mail_for_one_name_goes() {
         ("luser_relay = other", "who@example.test", "bounced 5.1.1 unknown user: \"other\""),
         ("alias_maps = inline:{who=joe}", "who@example.test", "sent delivered to mailbox"),
         ("alias_maps = inline:{joe=joe}", "joe@example.test", "sent delivered to mailbox"),
-        ("alias_maps = inline:{a=b,b=c,c=a}", "a@example.test", "bounced 5.1.1 unknown user: \"a\""),
+        ("alias_maps = inline:{a=b,b=c,c=a}", "a@example.test", "bounced 5.4.6 alias database loop for a"),
         ("alias_maps = inline:{who=|/bin/true}", "who@example.test", "sent delivered to command: /bin/true"),
         ("alias_maps = inline:{who=$D/file}", "who@example.test", "sent delivered to file: $D/file"),
-        ("alias_maps = inline:{who=$D/dir/}", "who@example.test", "sent delivered to file: $D/dir/"),
+        ("alias_maps = inline:{who=$D/dir/}", "who@example.test", "sent delivered to maildir"),
         (
             "alias_maps = inline:{who=|/bin/true}\nallow_mail_to_commands = forward",
             "who@example.test",
@@ -200,7 +200,7 @@ async fn where_mail_for_one_name_goes() {
         (
             "alias_maps = inline:{who=:include:$D/none}",
             "who@example.test",
-            "deferred 4.3.5 unable to lookup :include: file $D/none: No such file or directory",
+            "deferred 4.3.5 mail system configuration error",
         ),
         ("alias_maps = fail:x", "joe@example.test", "deferred 4.3.0 alias database unavailable"),
         ("mailbox_transport = local:x", "joe@example.test", "deferred 4.3.5 mail system configuration error"),
@@ -245,25 +245,31 @@ async fn a_message_in_a_mailbox() {
 async fn forward_files() {
     // (files, outcome)
     for (files, expected) in [
-        (&[(".forward", "ann\n")][..], "sent delivered to mailbox"),
+        (&[(".forward", "ann\n")][..], "sent forwarded as ID"),
         (&[(".forward", "\\joe, ann\n")], "sent delivered to mailbox"),
         (&[(".forward", "# nothing\n\n")], "sent delivered to mailbox"),
         (&[(".forward", "|/bin/true\n")], "sent delivered to command: /bin/true"),
-        (&[(".forward", "~/Mail/\n")], "sent delivered to file: $D/joe/Mail/"),
+        (&[(".forward", "~/Mail/\n")], "sent delivered to maildir"),
         (&[(".forward+x", "|/bin/true\n"), (".forward", "ann\n")], "sent delivered to command: /bin/true"),
         (&[(".forward", "~ann/Mail\n")], "bounced 5.3.5 bad home directory syntax for: ~ann/Mail"),
-        (&[(".forward", ":include:$D/joe/list"), ("list", "ann\n")], "sent delivered to mailbox"),
+        (&[(".forward", ":include:$D/joe/list"), ("list", "ann\n")], "sent forwarded as ID"),
+        (&[(".forward", ":include:$D/joe/list"), ("list", "joe\n")], "sent delivered to mailbox"),
         (
             &[(".forward", ":include:$D/joe/list"), ("list", "|/bin/true\n")],
             "bounced 5.7.1 mail to command is restricted",
         ),
-        (&[(".forward", "ann\n"), ("../ann/.forward", "joe\n")], "sent delivered to mailbox"),
+        (&[(".forward", "ann\n"), ("../ann/.forward", "joe\n")], "sent forwarded as ID"),
     ] {
         let running = Running::start("", "").await;
         for (name, text) in files {
             running.write(&format!("joe/{name}"), text);
         }
-        assert_eq!(running.deliver("joe+x@example.test").await, expected, "{files:?}");
+        let outcome = running.deliver("joe+x@example.test").await;
+        let outcome = match outcome.split_once("forwarded as ") {
+            Some((head, _)) => format!("{head}forwarded as ID"),
+            None => outcome,
+        };
+        assert_eq!(outcome, expected, "{files:?}");
     }
 }
 
@@ -388,7 +394,7 @@ async fn a_large_message_is_forwarded_by_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_know_their_recipient() {
     let command =
-        "mailbox_command = echo $$HOME $$EXTENSION $$LOCAL $$SENDER $$RECIPIENT > $D/said; cat >> $D/said";
+        "mailbox_command = echo $HOME $EXTENSION $LOCAL $SENDER $RECIPIENT > $D/said; cat >> $D/said";
     let running = Running::start(command, "").await;
     let outcome = running.deliver("joe+x@example.test").await;
     assert!(outcome.starts_with("sent delivered to command: echo $HOME "), "{outcome}");

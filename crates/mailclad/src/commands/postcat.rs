@@ -4,14 +4,17 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use link::message::Shown;
 use link::{Reply, Request};
-use mail::{Origin, QueueId, date, header};
+use mail::{QueueId, date};
 
 use super::getopt::Getopt;
 use super::queue_link::QueueLink;
 use super::{config_directory, fatal, load};
+
+const USAGE: &str = "usage: postcat -q [-behor] [-c config_dir] queue_id ...";
 
 /// What is shown.
 #[derive(Clone, Copy, Default)]
@@ -19,6 +22,7 @@ struct Parts {
     envelope: bool,
     header: bool,
     body: bool,
+    offsets: bool,
 }
 
 /// Runs postcat.
@@ -33,13 +37,17 @@ pub fn run(args: &[OsString]) -> ExitCode {
             Ok(('b', _)) => parts.body = true,
             Ok(('e', _)) => parts.envelope = true,
             Ok(('h', _)) => parts.header = true,
+            Ok(('o', _)) => parts.offsets = true,
             Ok(('q', _)) => by_id = true,
             Ok(_) => {}
-            Err(error) => return fatal("postcat", &error.to_string(), 1),
+            Err(error) => {
+                eprintln!("postcat: {error}");
+                return fatal("postcat", USAGE, 1);
+            }
         }
     }
     if !(parts.body || parts.envelope || parts.header) {
-        parts = Parts { envelope: true, header: true, body: true };
+        parts = Parts { envelope: true, header: true, body: true, ..parts };
     }
     if !by_id {
         return fatal("postcat", "messages are not files here: name them by queue id, with -q", 1);
@@ -55,7 +63,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
     for word in options.operands() {
         let text = word.to_string_lossy();
         let Some(id) = QueueId::parse(&text) else {
-            return fatal("postcat", &format!("{text}: no queue id"), 1);
+            return fatal("postcat", &format!("bad mail queue ID: {text}"), 1);
         };
         match queue.ask(Request::Show { id }, &[]) {
             Ok((Reply::Message(shown), descriptors)) => {
@@ -84,51 +92,88 @@ fn content(shown: &Shown, mut descriptors: Vec<std::os::fd::OwnedFd>) -> Vec<u8>
     }
 }
 
+/// The records of Postfix's queue file (postcat(1)), in words.
 fn render(shown: &Shown, body: &[u8], parts: Parts) -> Vec<u8> {
-    let name = format!("{}/{}", shown.listed.queue.name(), shown.listed.id);
-    let mut out = String::new();
-    if parts.envelope {
-        let message = &shown.message;
-        out.push_str(&format!("*** ENVELOPE RECORDS {name} ***\n"));
-        out.push_str(&format!("message_size: {:>15}\n", message.size));
-        out.push_str(&format!("message_arrival_time: {}\n", date::asctime_with_year(message.arrival)));
-        if let Origin::Client(client) = &message.origin {
-            out.push_str(&format!("named_attribute: log_client_name={}\n", client.name));
-            if let Some(address) = client.address {
-                out.push_str(&format!("named_attribute: log_client_address={address}\n"));
-            }
-            if let Some(helo) = &client.helo {
-                out.push_str(&format!("named_attribute: log_helo_name={helo}\n"));
-            }
-            out.push_str(&format!(
-                "named_attribute: log_protocol_name={}\n",
-                if client.esmtp { "ESMTP" } else { "SMTP" }
-            ));
+    let mut out = Vec::new();
+    let mark = |out: &mut Vec<u8>, what: &str| {
+        if parts.envelope {
+            let text = format!("*** {what} {}/{} ***\n", shown.listed.queue.name(), shown.listed.id);
+            out.extend_from_slice(text.as_bytes());
         }
-        out.push_str(&format!("sender: {}\n", message.envelope.sender));
-        for recipient in &message.envelope.recipients {
-            if recipient.original != recipient.address {
-                out.push_str(&format!("original_recipient: {}\n", recipient.original));
+    };
+    mark(&mut out, "ENVELOPE RECORDS");
+    let (mut place, mut in_line) = (Place::Envelope, false);
+    for (offset, kind, data) in queue::postfix::records(&shown.message, body) {
+        match kind {
+            b'M' => {
+                mark(&mut out, "MESSAGE CONTENTS");
+                place = Place::Header;
+                continue;
             }
-            out.push_str(&format!("recipient: {}\n", recipient.address));
+            b'X' => {
+                mark(&mut out, "HEADER EXTRACTED");
+                place = Place::Envelope;
+                continue;
+            }
+            b'E' => {
+                mark(&mut out, "MESSAGE FILE END");
+                continue;
+            }
+            // The empty line is shown with the body.
+            b'N' if place == Place::Header && data.is_empty() && !in_line => place = Place::Body,
+            _ => {}
         }
-    }
-    let (_, rest) = header::split(body);
-    let head = &body[..body.len() - rest.len()];
-    if parts.envelope {
-        out.push_str(&format!("*** MESSAGE CONTENTS {name} ***\n"));
-    }
-    let mut out = out.into_bytes();
-    if parts.header {
-        out.extend_from_slice(head);
-    }
-    if parts.body {
-        // The empty line belongs to what it separates when both are shown.
-        out.extend_from_slice(if parts.header { rest } else { rest.strip_prefix(b"\n").unwrap_or(rest) });
-    }
-    if parts.envelope {
-        out.extend_from_slice(format!("*** HEADER EXTRACTED {name} ***\n").as_bytes());
-        out.extend_from_slice(format!("*** MESSAGE FILE END {name} ***\n").as_bytes());
+        let is_wanted = match place {
+            Place::Envelope => parts.envelope,
+            Place::Header => parts.header,
+            Place::Body => parts.body,
+        };
+        if !is_wanted {
+            continue;
+        }
+        if parts.offsets && !in_line {
+            out.extend_from_slice(format!("{offset:>9} ").as_bytes());
+        }
+        if place == Place::Envelope {
+            out.extend_from_slice(in_words(kind, &String::from_utf8_lossy(&data)).as_bytes());
+        } else {
+            out.extend_from_slice(&data);
+            // A long line is several records; the last one ends it.
+            in_line = kind == b'L';
+            if !in_line {
+                out.push(b'\n');
+            }
+        }
     }
     out
+}
+
+/// Where in a queue file a record stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Envelope,
+    Header,
+    Body,
+}
+
+/// One record of the envelope.
+fn in_words(kind: u8, data: &str) -> String {
+    let time = |text: &str| {
+        let seconds = text.split(' ').next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+        date::asctime_with_year(UNIX_EPOCH + Duration::from_secs(seconds))
+    };
+    match kind {
+        b'C' => format!("message_size: {data}\n"),
+        b'T' => format!("message_arrival_time: {}\n", time(data)),
+        b'A' => match data.strip_prefix("create_time=") {
+            Some(value) => format!("create_time: {}\n", time(value)),
+            None => format!("named_attribute: {data}\n"),
+        },
+        b'L' => format!("content_filter: {data}\n"),
+        b'S' => format!("sender: {data}\n"),
+        b'V' => format!("verp_delimiters: {data}\n"),
+        b'O' => format!("original_recipient: {data}\n"),
+        b'R' => format!("recipient: {data}\n"),
+        other => format!("{}: {data}\n", char::from(other)),
+    }
 }

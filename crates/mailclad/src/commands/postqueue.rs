@@ -9,7 +9,7 @@ use std::sync::Arc;
 use config::{Settings, params};
 use link::message::{FlushWhat, Listed, QueueName, Selection};
 use link::{Reply, Request};
-use mail::{QueueId, date};
+use mail::{Address, QueueId, Recipient, date};
 use tables::domain_search::ParentStyle;
 use tables::{MatchList, MatchStyle, Tables};
 
@@ -18,9 +18,12 @@ use super::queue_link::QueueLink;
 use super::{config_directory, fatal, load};
 use crate::paths::Paths;
 
-/// EX_UNAVAILABLE and EX_USAGE of sysexits.h.
+/// EX_UNAVAILABLE of sysexits.h.
 const UNAVAILABLE: u8 = 69;
-const USAGE: u8 = 64;
+
+/// What is said to who asks for nothing, or for two things.
+const USAGE: &str =
+    "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 
 enum Wish {
     List,
@@ -31,35 +34,34 @@ enum Wish {
 /// Runs postqueue.
 pub fn run(args: &[OsString]) -> ExitCode {
     let mut directory = None;
-    let mut wish = None;
+    let mut wishes = Vec::new();
     let mut options = Getopt::new("c:fi:jps:v", args);
     for option in options.by_ref() {
         let text = |value: OsString| value.to_string_lossy().into_owned();
         match option {
             Ok(('c', Some(value))) => directory = Some(PathBuf::from(value)),
-            Ok(('p', _)) => wish = Some(Wish::List),
-            Ok(('j', _)) => wish = Some(Wish::Json),
-            Ok(('f', _)) => wish = Some(Wish::Flush(FlushWhat::All)),
+            Ok(('p', _)) => wishes.push(Wish::List),
+            Ok(('j', _)) => wishes.push(Wish::Json),
+            Ok(('f', _)) => wishes.push(Wish::Flush(FlushWhat::All)),
             Ok(('i', Some(value))) => match QueueId::parse(&value.to_string_lossy()) {
-                Some(id) => wish = Some(Wish::Flush(FlushWhat::Message(id))),
+                Some(id) => wishes.push(Wish::Flush(FlushWhat::Message(id))),
                 None => {
                     let name = value.to_string_lossy();
                     let why = format!("Cannot flush queue ID - invalid name: \"{name}\"");
                     return fatal("postqueue", &why, UNAVAILABLE);
                 }
             },
-            Ok(('s', Some(value))) => wish = Some(Wish::Flush(FlushWhat::Site(text(value)))),
+            Ok(('s', Some(value))) => wishes.push(Wish::Flush(FlushWhat::Site(text(value)))),
             Ok(_) => {}
-            Err(error) => return fatal("postqueue", &error.to_string(), USAGE),
+            Err(error) => {
+                eprintln!("postqueue: {error}");
+                return fatal("postqueue", USAGE, UNAVAILABLE);
+            }
         }
     }
-    match wish {
-        Some(wish) => perform(directory, &wish),
-        None => fatal(
-            "postqueue",
-            "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site",
-            USAGE,
-        ),
+    match wishes.as_slice() {
+        [wish] if options.operands().is_empty() => perform(directory, wish),
+        _ => fatal("postqueue", USAGE, UNAVAILABLE),
     }
 }
 
@@ -196,14 +198,14 @@ fn entry_text(entry: &Listed, long_ids: bool) -> String {
     let mark = match entry.queue {
         QueueName::Active => "*",
         QueueName::Hold => "!",
-        _ if entry.forced_expire => "#",
         _ => "",
     };
+    let expires = if entry.forced_expire { "#" } else { "" };
     let sender = match entry.sender.is_null() {
         true => "MAILER-DAEMON".to_owned(),
-        false => entry.sender.to_string(),
+        false => entry.sender.to_external(),
     };
-    let id = format!("{}{mark}", entry.id);
+    let id = format!("{}{mark}{expires}", entry.id);
     let (size, arrival) = (entry.size, date::asctime(entry.arrival));
     let mut out = match long_ids {
         true => format!("{id:<17} {size:>8} {arrival:<19} {sender}\n"),
@@ -219,7 +221,7 @@ fn entry_text(entry: &Listed, long_ids: bool) -> String {
             out.push_str(&format!("{:>78}\n", format!("({reason})")));
             last_reason = Some(reason);
         }
-        out.push_str(&format!("{:indent$}{}\n", "", recipient.address));
+        out.push_str(&format!("{:indent$}{}\n", "", recipient.address.to_external()));
     }
     out.push('\n');
     out
@@ -228,43 +230,44 @@ fn entry_text(entry: &Listed, long_ids: bool) -> String {
 /// `postqueue -j` of the messages that fit.
 pub(super) fn print_json(queue: &mut QueueLink, select: &Selection) -> Result<(), String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    each(queue, select, |entry| {
-        let seconds = entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let recipients: Vec<_> = entry
-            .recipients
-            .iter()
-            .map(|(recipient, reason)| {
-                let mut object = serde_json::Map::new();
-                if recipient.original != recipient.address {
-                    object.insert("orig_address".into(), recipient.original.as_str().into());
-                }
-                object.insert("address".into(), recipient.address.as_str().into());
-                if let Some(reason) = reason {
-                    object.insert("delay_reason".into(), reason.as_str().into());
-                }
-                serde_json::Value::Object(object)
-            })
-            .collect();
-        let mut object = serde_json::Map::new();
-        object.insert("queue_name".into(), entry.queue.name().into());
-        object.insert("queue_id".into(), entry.id.as_str().into());
-        object.insert("arrival_time".into(), seconds.into());
-        object.insert("message_size".into(), entry.size.into());
-        object.insert("forced_expire".into(), entry.forced_expire.into());
-        let sender = if entry.sender.is_null() { "MAILER-DAEMON" } else { entry.sender.as_str() };
-        object.insert("sender".into(), sender.into());
-        object.insert("recipients".into(), recipients.into());
-        writeln!(out, "{}", serde_json::Value::Object(object))
-    })?;
+    each(queue, select, |entry| writeln!(out, "{}", json_text(entry)))?;
     let _ = out.flush();
     Ok(())
+}
+
+/// An entry of `-j`, with names and blanks where Postfix has them: not every reader takes JSON for JSON.
+fn json_text(entry: &Listed) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let external = |address: &Address| quoted(&address.to_external());
+    let seconds = entry.arrival.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let sender = match entry.sender.is_null() {
+        true => quoted("MAILER-DAEMON"),
+        false => external(&entry.sender),
+    };
+    let recipient = |(recipient, reason): &(Recipient, Option<String>)| {
+        let mut fields = Vec::new();
+        if !recipient.original.is_null() && recipient.original != recipient.address {
+            fields.push(format!("\"orig_address\": {}", external(&recipient.original)));
+        }
+        fields.push(format!("\"address\": {}", external(&recipient.address)));
+        fields.extend(reason.as_ref().map(|reason| format!("\"delay_reason\": {}", quoted(reason))));
+        format!("{{{}}}", fields.join(", "))
+    };
+    let recipients: Vec<_> = entry.recipients.iter().map(recipient).collect();
+    format!(
+        "{{\"queue_name\": \"{}\", \"queue_id\": \"{}\", \"arrival_time\": {seconds}, \"message_size\": {}, \
+         \"forced_expire\": {}, \"sender\": {sender}, \"recipients\": [{}]}}",
+        entry.queue.name(),
+        entry.id,
+        entry.size,
+        entry.forced_expire,
+        recipients.join(", ")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
-
-    use mail::{Address, Recipient};
 
     use super::*;
 

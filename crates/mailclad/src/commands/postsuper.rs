@@ -23,12 +23,23 @@ const ACTIONS: [(Change, char, &str, &str); 5] = [
     (Change::Release, 'H', "released from hold", "Released from hold"),
 ];
 
+/// Queues of Postfix in which there are no messages here.
+const EMPTY: [&str; 7] = ["maildrop", "bounce", "defer", "trace", "flush", "saved", "corrupt"];
+
+const USAGE: &str =
+    "usage: postsuper [-c config_dir] [-d|-e|-f|-h|-H|-r queue_id|ALL|-] [-p] [-s] [-S] [-v] [queue ...]";
+
 struct Wish {
     action: Change,
-    /// Empty: all.
-    ids: Vec<QueueId>,
-    /// Named one by one on the command line: each change is told.
-    by_name: bool,
+    which: Which,
+}
+
+/// The messages that an option names.
+#[derive(Clone)]
+enum Which {
+    All,
+    /// These; each change is told.
+    Named(Vec<QueueId>),
 }
 
 /// Runs postsuper.
@@ -40,14 +51,11 @@ pub fn run(args: &[OsString]) -> ExitCode {
         match option {
             Ok(('c', Some(value))) => directory = Some(PathBuf::from(value)),
             Ok((letter, Some(value))) => {
-                let ids = match ids(&value.to_string_lossy()) {
-                    Ok(ids) => ids,
+                let which = match which(&value.to_string_lossy()) {
+                    Ok(which) => which,
                     Err(why) => return fatal("postsuper", &why, 1),
                 };
-                let by_name = ids.as_ref().is_some_and(|ids| !ids.is_empty());
-                let mut wish = |action| {
-                    wishes.extend(ids.clone().map(|ids| Wish { action, ids, by_name }));
-                };
+                let mut wish = |action| wishes.push(Wish { action, which: which.clone() });
                 match ACTIONS.iter().find(|(_, own, ..)| *own == letter) {
                     Some((action, ..)) => wish(*action),
                     // -f: expire, and release what is on hold.
@@ -59,24 +67,24 @@ pub fn run(args: &[OsString]) -> ExitCode {
             }
             // -p, -s and -S repair a directory of files, which there is none of.
             Ok(_) => {}
-            Err(error) => return fatal("postsuper", &error.to_string(), 1),
-        }
-    }
-    let mut queues = Vec::new();
-    for name in options.operands() {
-        match QueueName::from_name(&name.to_string_lossy()) {
-            Some(queue) => queues.push(queue),
-            None => {
-                return fatal(
-                    "postsuper",
-                    &format!(
-                        "unknown queue \"{}\": use incoming, active, deferred, hold or corrupt",
-                        name.to_string_lossy()
-                    ),
-                    1,
-                );
+            Err(error) => {
+                eprintln!("postsuper: {error}");
+                return fatal("postsuper", USAGE, 1);
             }
         }
+    }
+    let names: Vec<_> = options.operands().iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let mut queues = Vec::new();
+    for name in &names {
+        match QueueName::from_name(name) {
+            Some(queue) => queues.push(queue),
+            None if EMPTY.contains(&name.as_str()) => {}
+            None => return fatal("postsuper", &format!("invalid directory name: {name}"), 1),
+        }
+    }
+    // Only queues without messages were named: an empty list would mean all of them.
+    if queues.is_empty() && !names.is_empty() {
+        wishes.iter_mut().for_each(|wish| wish.which = Which::Named(Vec::new()));
     }
     match perform(directory, &wishes, &queues) {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,24 +92,26 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// The ids that an option names: `ALL`, `-` for standard input, or one. `None`: a list from standard input that is empty
-/// asks for nothing, and must never mean all.
-fn ids(value: &str) -> Result<Option<Vec<QueueId>>, String> {
-    let parse = |text: &str| QueueId::parse(text).ok_or_else(|| format!("{text}: no queue id"));
+/// `ALL`, `-` for standard input, or one. What is no queue id is passed over with a warning.
+fn which(value: &str) -> Result<Which, String> {
+    let mut ids = Vec::new();
+    let mut add = |text: &str| match QueueId::parse(text) {
+        Some(id) => ids.push(id),
+        None => eprintln!("postsuper: warning: invalid mail queue id: {text}"),
+    };
     match value {
-        "ALL" => Ok(Some(Vec::new())),
+        "ALL" => return Ok(Which::All),
         "-" => {
-            let mut ids = Vec::new();
             for line in std::io::stdin().lock().lines() {
                 let line = line.map_err(|error| format!("standard input: {error}"))?;
                 if !line.trim().is_empty() {
-                    ids.push(parse(line.trim())?);
+                    add(line.trim());
                 }
             }
-            Ok((!ids.is_empty()).then_some(ids))
         }
-        one => Ok(Some(vec![parse(one)?])),
+        one => add(one),
     }
+    Ok(Which::Named(ids))
 }
 
 fn perform(directory: Option<PathBuf>, wishes: &[Wish], queues: &[QueueName]) -> Result<(), String> {
@@ -120,11 +130,18 @@ fn perform(directory: Option<PathBuf>, wishes: &[Wish], queues: &[QueueName]) ->
     let mut totals = [None; ACTIONS.len()];
     for wish in wishes {
         let Some(at) = ACTIONS.iter().position(|(action, ..)| *action == wish.action) else { continue };
-        let select = Selection { ids: wish.ids.clone(), queues: queues.to_vec(), ..Selection::default() };
-        let ids = change_all(&mut queue, wish.action, &select, |_| {})?;
-        *totals[at].get_or_insert(0) += ids.len();
-        if wish.by_name {
-            ids.iter().for_each(|id| say(format!("{id}: {}", ACTIONS[at].2)));
+        let total = totals[at].get_or_insert(0);
+        let ids = match &wish.which {
+            Which::All => Vec::new(),
+            // No id restricts nothing elsewhere.
+            Which::Named(ids) if ids.is_empty() => continue,
+            Which::Named(ids) => ids.clone(),
+        };
+        let select = Selection { ids, queues: queues.to_vec(), ..Selection::default() };
+        let changed = change_all(&mut queue, wish.action, &select, |_| {})?;
+        *total += changed.len();
+        if let Which::Named(_) = wish.which {
+            changed.iter().for_each(|id| say(format!("{id}: {}", ACTIONS[at].2)));
         }
     }
     for ((_, _, _, word), total) in ACTIONS.iter().zip(totals) {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use link::message::INLINE_BODY;
-use mail::{QueueId, Recipient};
+use mail::{Message, QueueId, Recipient};
 use spool::{Body, Change, Content, RecipientState, StoreError, Stored};
 
 use crate::stopped::Stopped;
@@ -32,6 +32,14 @@ const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Levels of directories below a queue (`hash_queue_depth`).
 const MOST_LEVELS: usize = 8;
+
+/// The records of the file that a message would be in Postfix's queue: offset, type and data of each.
+pub fn records(message: &Message, content: &[u8]) -> Vec<(usize, u8, Vec<u8>)> {
+    let file = queue_file::render(message, content);
+    let mut reader = record::Reader::new(&file);
+    let next = || reader.next().ok().map(|record| (record.offset, record.kind, record.data.to_vec()));
+    std::iter::from_fn(next).collect()
+}
 
 /// What was done.
 #[derive(Debug, Default, PartialEq, Eq)]

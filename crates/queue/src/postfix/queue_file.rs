@@ -81,7 +81,9 @@ pub(crate) fn parse(id: &QueueId, bytes: &[u8]) -> Result<QueueFile, Damaged> {
                 if record.kind == b'R' {
                     offsets.push(record.offset);
                     let original = original.filter(|original| !original.is_null()).unwrap_or(address.clone());
-                    let orcpt = orcpt.filter(|orcpt| !orcpt.is_empty());
+                    // The usual value says no more than the address.
+                    let usual = format!("rfc822;{original}");
+                    let orcpt = orcpt.filter(|orcpt| !orcpt.is_empty() && *orcpt != usual);
                     envelope.recipients.push(Recipient { address, original, orcpt, notify });
                 }
             }
@@ -248,11 +250,9 @@ pub(crate) fn render(message: &Message, content: &[u8]) -> Vec<u8> {
         write(out, b'A', format!("{name}={value}").as_bytes());
     };
     attribute(&mut middle, "create_time", &since.as_secs().to_string());
-    attribute(
-        &mut middle,
-        "rewrite_context",
-        if matches!(message.origin, Origin::Client(_)) { "remote" } else { "local" },
-    );
+    attribute(&mut middle, "log_ident", message.id.as_str());
+    let is_remote = matches!(&message.origin, Origin::Client(client) if !client.local);
+    attribute(&mut middle, "rewrite_context", if is_remote { "remote" } else { "local" });
     if let Some(envid) = &envelope.envid {
         attribute(&mut middle, "envelope_id", envid);
     }
@@ -275,11 +275,12 @@ pub(crate) fn render(message: &Message, content: &[u8]) -> Vec<u8> {
         client_attributes(&mut middle, client, attribute);
     }
     for recipient in &envelope.recipients {
-        if let Some(orcpt) = &recipient.orcpt {
-            attribute(&mut middle, "dsn_orig_rcpt", orcpt);
-        }
         if !recipient.notify.is_unspecified() {
             attribute(&mut middle, "notify_flags", &notify_bits(recipient.notify).to_string());
+        }
+        match &recipient.orcpt {
+            Some(orcpt) => attribute(&mut middle, "dsn_orig_rcpt", orcpt),
+            None => attribute(&mut middle, "dsn_orig_rcpt", &format!("rfc822;{}", recipient.original)),
         }
         write(&mut middle, b'O', recipient.original.as_str().as_bytes());
         write(&mut middle, b'R', recipient.address.as_str().as_bytes());
@@ -326,6 +327,12 @@ fn client_attributes(out: &mut Vec<u8>, client: &ClientFacts, attribute: impl Fn
     let helo = client.helo.as_deref().unwrap_or("unknown");
     let protocol = if client.esmtp { "ESMTP" } else { "SMTP" };
     let port = client.port.to_string();
+    let (server, server_port) = match client.server {
+        Some((address, port)) => (address.to_string(), port.to_string()),
+        None => ("unknown".to_owned(), "unknown".to_owned()),
+    };
+    // The numbers of address families of this system.
+    let family = if client.address.is_some_and(|address| address.is_ipv6()) { "10" } else { "2" };
     for (name, value) in [
         ("log_client_name", client.name.as_str()),
         ("log_client_address", &address),
@@ -337,8 +344,11 @@ fn client_attributes(out: &mut Vec<u8>, client: &ClientFacts, attribute: impl Fn
         ("reverse_client_name", &client.reverse_name),
         ("client_address", &address),
         ("client_port", &port),
+        ("server_address", &server),
+        ("server_port", &server_port),
         ("helo_name", helo),
         ("protocol_name", protocol),
+        ("client_address_type", family),
     ] {
         attribute(out, name, value);
     }
@@ -359,7 +369,7 @@ mod tests {
         let address = |text: &str| Address::internal(text).unwrap();
         let mut told = Recipient::new(address("told@y.test"));
         told.notify = Notify { success: true, delay: true, ..Notify::default() };
-        told.orcpt = Some("rfc822;first@y.test".into());
+        told.orcpt = Some("rfc822;asked@y.test".into());
         told.original = address("first@y.test");
         let mut client = ClientFacts::new(Some("192.0.2.1".parse().unwrap()), 4711, None);
         client.name = "client.test".into();

@@ -1,11 +1,12 @@
 //! Handing deliveries to the roles that make them, and taking in what came of them.
 
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use link::message::{Caching, Delivery};
-use link::{LinkError, Reply, Request};
+use link::{Link, LinkError, Reply, Request};
 use mail::delivery_line::delivery_line;
 use mail::verp::verp_sender;
 use mail::{Outcome, Recipient, Status};
@@ -16,17 +17,40 @@ use crate::active::Afterwards;
 use crate::agents;
 use crate::schedule::{Feedback, Job, Site, TransportLimits};
 
+/// Who makes deliveries: a role at the other end of a link.
+pub(super) trait Agent: Send + Sync {
+    /// Is it gone?
+    fn is_closed(&self) -> bool;
+    /// One attempt. The error says that the agent was lost, or never heard of it.
+    fn deliver(&self, delivery: Delivery, descriptors: Vec<OwnedFd>) -> Attempt<'_>;
+}
+
+/// What comes of an attempt.
+pub(super) type Attempt<'a> = Pin<Box<dyn Future<Output = Result<Reply, LinkError>> + Send + 'a>>;
+
+impl Agent for Link {
+    fn is_closed(&self) -> bool {
+        Link::is_closed(self)
+    }
+
+    fn deliver(&self, delivery: Delivery, descriptors: Vec<OwnedFd>) -> Attempt<'_> {
+        Box::pin(async move {
+            self.call(Request::Deliver(Box::new(delivery)), descriptors).await.map(|(reply, _)| reply)
+        })
+    }
+}
+
 impl QueueRole {
     pub(super) fn begin_deliveries(&mut self) {
         while !self.draining {
             let (limits, links) = (&self.limits, &self.links);
             let room = |transport: &str| {
-                let there = links.get(&limits.role_of(transport)).is_some_and(|link| !link.is_closed());
+                let there = links.get(&limits.role_of(transport)).is_some_and(|agent| !agent.is_closed());
                 // While a role is being restarted its deliveries wait here, in order.
                 let own = limits.of(transport);
                 TransportLimits { processes: if there { own.processes } else { 0 }, ..own }
             };
-            let Some((site, job, caching)) = self.schedule.next(Instant::now(), room) else { return };
+            let Some((site, job, caching)) = self.schedule.next(self.clock.now(), room) else { return };
             self.deliver(site, job, caching);
         }
     }
@@ -39,7 +63,7 @@ impl QueueRole {
             return;
         };
         let role = self.limits.role_of(&site.transport);
-        let Some(link) = self.links.get(&role).cloned() else {
+        let Some(agent) = self.links.get(&role).cloned() else {
             let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
             return;
         };
@@ -55,7 +79,7 @@ impl QueueRole {
             transport: site.transport.clone(),
             next_hop: site.next_hop.clone(),
             waited: {
-                let delays = self.limits.delays_so_far(active);
+                let delays = self.limits.delays_so_far(active, self.clock.now());
                 (delays.before_queue, delays.in_queue)
             },
             attempts: active.attempts,
@@ -81,8 +105,8 @@ impl QueueRole {
                     return;
                 }
             };
-            let result = link.call(Request::Deliver(Box::new(delivery)), descriptors).await;
-            let _ = events.send(Event::Attempted(site, job, result.map(|(reply, _)| reply)));
+            let result = agent.deliver(delivery, descriptors).await;
+            let _ = events.send(Event::Attempted(site, job, result));
         });
     }
 
@@ -131,7 +155,7 @@ impl QueueRole {
         if other.transport == site.transport || agents::own_outcome(&self.limits, &other).is_some() {
             return false;
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         let limits = self.limits.of(&site.transport);
         self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
         let limits = self.limits.of(&other.transport);
@@ -147,7 +171,7 @@ impl QueueRole {
             return false;
         }
         let limits = self.limits.of(&site.transport);
-        let now = Instant::now();
+        let now = self.clock.now();
         self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, now);
         self.schedule.add(site, job.clone(), &limits, now).is_ok()
     }
@@ -180,7 +204,7 @@ impl QueueRole {
     /// Outcomes that no agent has logged.
     fn log_outcomes(&self, job: &Job, outcome: &Outcome) {
         let Some(active) = self.active.get(&job.message) else { return };
-        let delays = self.limits.delays_so_far(active);
+        let delays = self.limits.delays_so_far(active, self.clock.now());
         for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
             maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
         }
@@ -199,18 +223,19 @@ impl QueueRole {
             Feedback::Alive => String::new(),
         };
         let limits = self.limits.of(&site.transport);
-        let returned = self.schedule.finished(site, feedback, &limits, pause, Instant::now());
+        let returned = self.schedule.finished(site, feedback, &limits, pause, self.clock.now());
+        let now = self.clock.wall();
         if let Some(active) = self.active.get_mut(&job.message) {
             let changes = job
                 .recipients
                 .iter()
                 .zip(&outcomes.of_recipients)
-                .filter_map(|(position, outcome)| active.finish(*position, outcome));
+                .filter_map(|(position, outcome)| active.finish(*position, outcome, now));
             let changes = changes.collect();
             for (index, position) in job.recipients.iter().enumerate() {
                 let of_this = outcomes.places.iter().filter(|(at, ..)| *at == index);
                 let places = of_this.map(|(_, place, outcome)| (place.clone(), outcome.clone())).collect();
-                active.trace_places(*position, places);
+                active.tell_places(*position, places, now);
             }
             self.after_outcomes(&job.message, changes);
         }

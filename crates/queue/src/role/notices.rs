@@ -88,6 +88,12 @@ impl QueueRole {
             });
         }
         let content = self.returned_content(kind, message);
+        let sender_name = match sender.is_null() {
+            true => format!("MAILER-DAEMON@{}", self.limits.hostname),
+            false => sender.to_string(),
+        };
+        let limits = &self.limits;
+        let relays = |name: &str| limits.transport(name).is_some_and(|transport| transport.program == "pipe");
         copies
             .into_iter()
             .map(|Copy { from, to, about: listed, postmaster, headers_only }| {
@@ -100,6 +106,10 @@ impl QueueRole {
                     about: message,
                     recipients: &listed,
                     content,
+                    headers_only,
+                    sender: &sender_name,
+                    relays: &relays,
+                    origin: &self.limits.origin,
                     hostname: &self.limits.hostname,
                     mail_name: &self.limits.mail_name,
                     now,
@@ -149,7 +159,7 @@ impl QueueRole {
         let inline = self.active.get(&about.id).and_then(|active| active.body.clone());
         let headers_only =
             notice::wants_headers_only(kind, about, self.limits.bounce_size, self.limits.redact_dsn);
-        let body = tokio::task::block_in_place(|| self.spool.body(about, inline));
+        let body = super::off_the_way(|| self.spool.body(about, inline));
         let content = match body {
             Ok(Body::Inline(bytes)) => bytes,
             Ok(Body::File(file)) => {
@@ -163,7 +173,11 @@ impl QueueRole {
         };
         let content = if headers_only { notice::header_of(&content) } else { &content };
         // The envelope's sender, as final delivery would have recorded it.
-        let mut returned = format!("Return-Path: <{}>\n", about.envelope.sender.to_external()).into_bytes();
+        let sender = match about.envelope.sender.is_null() {
+            true => format!("MAILER-DAEMON@{}", self.limits.hostname),
+            false => about.envelope.sender.to_external(),
+        };
+        let mut returned = format!("Return-Path: <{sender}>\n").into_bytes();
         returned.extend_from_slice(content);
         returned
     }

@@ -1,8 +1,6 @@
 //! What postqueue(1), postsuper(1), postcat(1) and `mailclad queue` ask of a running queue. Looking is for everybody, as far as
 //! the listing goes; contents and changes are for root and for the user that the queue belongs to.
 
-use std::time::{Instant, SystemTime};
-
 use link::message::{Change as Wish, FlushWhat, Selection};
 use link::{Call, Incoming, Reply, Request};
 use mail::QueueId;
@@ -19,8 +17,8 @@ impl QueueRole {
         let inquiry = Inquiry { spool: &self.spool, is_active: &|id| self.active.contains_key(id) };
         let (reply, descriptors) = match request {
             Request::List { select, after } => {
-                let page = || inquiry.listing(&select, after.as_ref(), SystemTime::now());
-                (tokio::task::block_in_place(page), Vec::new())
+                let page = || inquiry.listing(&select, after.as_ref(), self.clock.wall());
+                (super::off_the_way(page), Vec::new())
             }
             Request::Flush(what) => return self.flush(&what, call),
             Request::Change { .. } | Request::Show { .. } | Request::Explain { .. } if !may_change => {
@@ -29,9 +27,9 @@ impl QueueRole {
             Request::Change { action, select, after } => {
                 return self.change(action, &select, after.as_ref(), call);
             }
-            Request::Show { id } => tokio::task::block_in_place(|| inquiry.show(&id)),
+            Request::Show { id } => super::off_the_way(|| inquiry.show(&id)),
             Request::Explain { id } => {
-                (tokio::task::block_in_place(|| inquiry.explain(&id, &self.limits.backoff)), Vec::new())
+                (super::off_the_way(|| inquiry.explain(&id, &self.limits.backoff)), Vec::new())
             }
             Request::Ping => (Reply::Done, Vec::new()),
             _ => (Reply::Failed("not a request of a command".into()), Vec::new()),
@@ -42,7 +40,7 @@ impl QueueRole {
     /// Answered when the store has the new times, so that whoever looks next sees them.
     pub(super) fn flush(&mut self, what: &FlushWhat, call: Call) {
         let limits = &self.limits;
-        self.schedule.revive(|name| limits.of(name), Instant::now());
+        self.schedule.revive(|name| limits.of(name), self.clock.now());
         let changes = match what {
             FlushWhat::All => vec![Change::Flush { id: None }],
             FlushWhat::Message(id) => vec![Change::Flush { id: Some(id.clone()) }],
@@ -57,8 +55,8 @@ impl QueueRole {
 
     fn change(&mut self, action: Wish, select: &Selection, after: Option<&QueueId>, call: Call) {
         let inquiry = Inquiry { spool: &self.spool, is_active: &|id| self.active.contains_key(id) };
-        let page = tokio::task::block_in_place(|| {
-            let page = inquiry.page(select, after, SystemTime::now())?;
+        let page = super::off_the_way(|| {
+            let page = inquiry.page(select, after, self.clock.wall())?;
             Ok((stopped::to_change(action, &page.found), page.after))
         });
         let (ids, after) = match page {
@@ -81,7 +79,7 @@ impl QueueRole {
             Wish::Expire => Vec::new(),
             _ => {
                 let limits = &self.limits;
-                self.schedule.withdraw(id, |name| limits.of(name), Instant::now())
+                self.schedule.withdraw(id, |name| limits.of(name), self.clock.now())
             }
         };
         let Some(active) = self.active.get_mut(id) else { return };
@@ -111,8 +109,7 @@ impl QueueRole {
         let mut ids = Vec::new();
         let mut after: Option<QueueId> = None;
         loop {
-            let page =
-                tokio::task::block_in_place(|| inquiry.page(select, after.as_ref(), SystemTime::now()));
+            let page = super::off_the_way(|| inquiry.page(select, after.as_ref(), self.clock.wall()));
             let Ok(page) = page else { return ids };
             ids.extend(page.found.into_iter().map(|stored| stored.message.id));
             match page.after {

@@ -1,7 +1,7 @@
 //! The end of a round: every recipient of an active message has been tried, and what follows is decided and made durable in
 //! one transaction.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use mail::{Message, OutcomeKind, Purpose, QueueId};
 use spool::{Change, Content, RecipientState, StoreError};
@@ -10,6 +10,9 @@ use super::{Event, QueueRole, Scan, fresh};
 use crate::active::{Active, Afterwards, Told};
 use crate::notice::Kind;
 
+/// How soon the store is offered again what it could not take.
+const SETTLE_AGAIN: Duration = Duration::from_secs(5);
+
 impl QueueRole {
     /// Makes outcomes durable, and ends the round when nothing of the message is under way any more.
     pub(super) fn after_outcomes(&mut self, id: &QueueId, changes: Vec<Change>) {
@@ -17,7 +20,20 @@ impl QueueRole {
         if active.is_settled() {
             self.settle(id, changes);
         } else if !changes.is_empty() {
-            self.record(changes);
+            self.record(id, changes);
+        }
+    }
+
+    /// Rounds that the store could not take are offered to it again.
+    pub(super) fn settle_again(&mut self) {
+        let now = self.clock.now();
+        while let Some((time, id)) = self.unsettled.first().cloned()
+            && time <= now
+        {
+            self.unsettled.pop_first();
+            if self.active.get(&id).is_some_and(Active::is_settled) {
+                self.settle(&id, Vec::new());
+            }
         }
     }
 
@@ -25,10 +41,13 @@ impl QueueRole {
     /// neither loses nor repeats one.
     fn settle(&mut self, id: &QueueId, mut changes: Vec<Change>) {
         let Some(active) = self.active.get_mut(id) else { return };
-        let now = SystemTime::now();
+        let now = self.clock.wall();
         let message = active.message.clone();
         let (afterwards, expire, warned) = (active.afterwards, active.expire, active.warned);
-        let mut trace = active.take_trace();
+        let mut trace = active.trace();
+        if active.is_unrecorded {
+            changes = active.all_changes();
+        }
         let mut settled = active.settled();
         let strike = |active: &Active, wanted: fn(&RecipientState) -> bool| -> Vec<Change> {
             let done = |position| Change::Recipient { id: id.clone(), position, state: RecipientState::Done };
@@ -46,16 +65,15 @@ impl QueueRole {
         let expired = expire || self.limits.backoff.is_expired(message.arrival, now, null_sender);
         let mut unfinished = active.has_unfinished();
         if expired && !settled.deferred.is_empty() {
+            let word = if expire { "force-expired" } else { "expired" };
             maillog::info!(
                 self.qmgr,
-                "{id}: from=<{}>, status=expired, returned to sender",
+                "{id}: from=<{}>, status={word}, returned to sender",
                 message.envelope.sender
             );
             changes.extend(strike(active, |state| matches!(state, RecipientState::Deferred(_))));
-            let late = settled.deferred.drain(..).map(|mut told| {
-                told.progress.status = told.progress.status.with_class(5);
-                Told { kind: OutcomeKind::Bounced, ..told }
-            });
+            // The status stays what it was, as Postfix reports it: it is not the recipient that failed for good.
+            let late = settled.deferred.drain(..).map(|told| Told { kind: OutcomeKind::Bounced, ..told });
             settled.failed.extend(late);
             unfinished = false;
         }
@@ -107,23 +125,30 @@ impl QueueRole {
     }
 
     pub(super) fn settled(&mut self, id: &QueueId, result: Result<(), StoreError>) {
-        let requeued = self.deactivate(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
         if let Err(error) = result {
-            // The message is as the store last knew it; it comes back with the next scan, at worst a second time.
-            maillog::error!(self.qmgr, "{id}: {error}; the outcome of this round is not recorded");
-            self.next_due = None;
+            // What became of the message is known here only: given up now, it would be delivered a second time.
+            maillog::error!(
+                self.qmgr,
+                "{id}: {error}; the outcome of this round is kept in memory, and recorded as soon as that works"
+            );
+            if let Some(active) = self.active.get_mut(id) {
+                active.is_unrecorded = true;
+            }
+            self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, id.clone()));
+            return;
         }
+        let requeued = self.deactivate(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
         if requeued && self.scan == Scan::Idle {
             self.scan = Scan::Due(None);
         }
     }
 
-    /// Changes that nothing waits for.
-    pub(super) fn record(&self, changes: Vec<Change>) {
-        let log = self.qmgr.clone();
+    /// Changes that nothing waits for. What can not be recorded now is recorded at the end of the round.
+    fn record(&self, id: &QueueId, changes: Vec<Change>) {
+        let (events, id) = (self.events.clone(), id.clone());
         let done = Box::new(move |result: Result<(), StoreError>| {
-            if let Err(error) = result {
-                maillog::error!(log, "{error}; outcomes are not recorded");
+            if result.is_err() {
+                let _ = events.send(Event::Unrecorded(id));
             }
         });
         self.spool.record(changes, done);
