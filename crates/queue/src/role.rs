@@ -8,6 +8,8 @@ mod notices;
 mod operations;
 mod probes;
 mod round;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
