@@ -74,6 +74,18 @@ fn serve(
             let directory = configuration.directory().to_owned();
             confine(&owner, &jail, log)?;
             let spool = spool::Spool::open(&paths.spool()).map_err(|error| error.to_string())?;
+            let checked = log.clone();
+            // Mail is accepted meanwhile.
+            spool::Spool::check(&paths.spool(), move |found| match found {
+                Ok(wrong) if wrong.is_empty() => {}
+                Ok(wrong) => maillog::error!(
+                    checked,
+                    "the queue's database is damaged: {}; stop the system, save a copy of the folder, and have what can be read \
+                     written by mailclad export-queue",
+                    wrong.join("; ")
+                ),
+                Err(error) => maillog::error!(checked, "the check of the queue's database: {error}"),
+            });
             let start = queue::Start {
                 control,
                 configuration,

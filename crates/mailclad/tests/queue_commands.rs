@@ -103,3 +103,38 @@ fn the_queue_of_a_stopped_system_is_there_for_its_owner() {
     let (list, _) = text(&site.run(&["postqueue", "-p"], ""));
     assert!(list.contains(&format!("{id}!")), "{list}");
 }
+
+#[test]
+fn a_damaged_message_is_set_aside_with_its_bytes_and_keeps_nobody_waiting() {
+    let mut site = site_with_deferred_mail();
+    let mut client = Client::connect(site.port);
+    client.must("EHLO client.test", "250");
+    let large = format!("Subject: large\n\n{}", "a line of text\n".repeat(10_000));
+    client.send("c@client.test", &["four@dead.test"], &large);
+    wait_for(|| (site.log().matches("status=deferred").count() == 4).then_some(())).expect("all deferred");
+    site.stop();
+    let store = site.dir.path().join("spool/mailclad/store");
+    let file = std::fs::read_dir(store.join("body")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [&bytes[..1000], b"what a disk made of it"].concat()).unwrap();
+    let id = file.file_name().unwrap().to_str().unwrap().to_owned();
+
+    site.restart();
+    assert!(site.run(&["postqueue", "-f"], "").status.success());
+    site.wait_for_log(&["error: ", &id, "is damaged", "is set aside in the corrupt queue"]);
+    // The others are tried all the same.
+    wait_for(|| (site.log().matches("come back later").count() >= 2).then_some(())).expect("the others");
+    let listed = || text(&site.run(&["postqueue", "-j"], "")).0;
+    let aside = format!("{{\"queue_name\": \"corrupt\", \"queue_id\": \"{id}\"");
+    wait_for(|| listed().contains(&aside).then_some(())).expect("it is listed");
+    let (shown, _) = text(&site.run(&["postcat", "-q", &id], ""));
+    assert!(
+        shown.contains("what a disk made of it") && shown.contains("recipient: four@dead.test"),
+        "{shown}"
+    );
+    let (_, said) = text(&site.run(&["postsuper", "-H", "ALL"], ""));
+    assert!(said.contains("Released from hold: 0 messages"), "{said}");
+    let (_, said) = text(&site.run(&["postsuper", "-d", "ALL", "corrupt"], ""));
+    assert!(said.contains("Deleted: 1 message\n"), "{said}");
+    assert!(!file.exists() && listed().lines().count() == 2, "{}", listed());
+}

@@ -46,6 +46,8 @@ pub(crate) enum Afterwards {
     Forget,
     /// It was put on hold meanwhile.
     Hold,
+    /// It turned out to be damaged.
+    SetAside,
     /// It was requeued meanwhile.
     Requeue,
 }
@@ -291,7 +293,8 @@ mod tests {
             message,
             states,
             body: None,
-            held: false,
+            held: spool::Held::No,
+            damage: None,
             next_attempt: UNIX_EPOCH,
             attempts: 0,
             warned: false,

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use link::Reply;
 use link::message::{Attempt, Explained, Listed, QueueName, Selection, Shown};
 use mail::{Address, QueueId, Recipient};
-use spool::{Body, RecipientState, Spool, StoreError, Stored};
+use spool::{Body, Held, RecipientState, Spool, StoreError, Stored};
 
 use crate::backoff::Backoff;
 
@@ -81,7 +81,8 @@ impl Inquiry<'_> {
     pub(crate) fn listed(&self, stored: &Stored) -> Listed {
         let queue = match stored {
             _ if (self.is_active)(&stored.message.id) => QueueName::Active,
-            Stored { held: true, .. } => QueueName::Hold,
+            Stored { held: Held::Corrupt, .. } | Stored { damage: Some(_), .. } => QueueName::Corrupt,
+            Stored { held: Held::Yes, .. } => QueueName::Hold,
             Stored { attempts: 0, .. } => QueueName::Incoming,
             _ => QueueName::Deferred,
         };
@@ -122,7 +123,10 @@ impl Inquiry<'_> {
             // An administrator looks at a damaged message to see what is left of it.
             Err(error) => match stored.body.clone() {
                 Some(bytes) => (shown(Some(bytes)), Vec::new()),
-                None => (Reply::Failed(error.to_string()), Vec::new()),
+                None => match self.spool.bodies().open_as_is(id) {
+                    Ok(file) => (shown(None), vec![file.into()]),
+                    Err(_) => (Reply::Failed(error.to_string()), Vec::new()),
+                },
             },
         }
     }

@@ -23,7 +23,7 @@ use mail::delivery_line::delivery_line;
 use mail::{IdGenerator, Message, Outcome, Purpose, QueueId, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
-use spool::{Change, Content, RecipientState, Spool, StoreError, Stored};
+use spool::{Change, Content, Held, RecipientState, Spool, StoreError, Stored};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::active::Active;
@@ -415,7 +415,9 @@ impl QueueRole {
                     let last = page.last().map(|last| (last.next_attempt, last.message.id.clone()));
                     self.scan = if page.len() < room { Scan::Idle } else { Scan::Due(last) };
                     for stored in page {
-                        if !self.active.contains_key(&stored.message.id) {
+                        if let Some(damage) = &stored.damage {
+                            self.set_aside(&stored.message.id, damage);
+                        } else if !self.active.contains_key(&stored.message.id) {
                             self.activate(stored);
                         }
                     }
@@ -426,6 +428,22 @@ impl QueueRole {
                 }
             }
         }
+    }
+
+    /// A damaged message must not be delivered, nor be in the way of the others, nor be lost.
+    fn set_aside(&self, id: &QueueId, damage: &str) {
+        maillog::error!(
+            self.qmgr,
+            "{id}: {damage}; the message is set aside in the corrupt queue, look at it with postcat -q"
+        );
+        let (log, id) = (self.qmgr.clone(), id.clone());
+        let change = Change::Hold { id: id.clone(), held: Held::Corrupt };
+        let done = Box::new(move |result: Result<(), StoreError>| {
+            if let Err(error) = result {
+                maillog::error!(log, "{id}: {error}; it is not set aside");
+            }
+        });
+        self.spool.record(vec![change], done);
     }
 
     fn activate(&mut self, stored: Stored) {
@@ -573,7 +591,8 @@ fn fresh(message: Message, body: Option<Vec<u8>>) -> Stored {
     Stored {
         states,
         body,
-        held: false,
+        held: Held::No,
+        damage: None,
         next_attempt: message.arrival,
         attempts: 0,
         warned: false,

@@ -104,8 +104,8 @@ pub(crate) fn may_change(uid: u32) -> bool {
 pub(crate) fn to_change(action: Wish, page: &[Stored]) -> Vec<QueueId> {
     page.iter()
         .filter(|stored| match action {
-            Wish::Hold => !stored.held,
-            Wish::Release => stored.held,
+            Wish::Hold => stored.held == Held::No && stored.damage.is_none(),
+            Wish::Release => stored.held == Held::Yes,
             Wish::Expire => !stored.expire,
             Wish::Delete | Wish::Requeue => true,
         })
@@ -120,7 +120,7 @@ pub(crate) fn change(action: Wish, id: &QueueId) -> Change {
         Wish::Delete => Change::Remove { id },
         Wish::Hold => Change::Hold { id, held: Held::Yes },
         Wish::Release => Change::Hold { id, held: Held::No },
-        Wish::Requeue => Change::Flush { id: Some(id) },
+        Wish::Requeue => Change::Hold { id, held: Held::No },
         Wish::Expire => Change::Expire { id },
     }
 }

@@ -61,9 +61,16 @@ impl SqliteStore {
         for stored in &mut stored {
             let rows = statement.query_map([stored.message.id.as_str()], read_recipient)?;
             for row in rows {
-                let (position, recipient, state) = row?;
-                stored.message.envelope.recipients.push(recipient);
-                stored.states.push((position, state));
+                match row {
+                    Ok((position, recipient, state)) => {
+                        stored.message.envelope.recipients.push(recipient);
+                        stored.states.push((position, state));
+                    }
+                    Err(error) => {
+                        let why = in_row(error)?;
+                        stored.damage.get_or_insert_with(|| format!("a recipient's row is damaged: {why}"));
+                    }
+                }
             }
         }
         Ok(stored)
@@ -96,7 +103,7 @@ impl Store for SqliteStore {
              ORDER BY next_attempt, id LIMIT ?4"
         ))?;
         let rows =
-            statement.query_map(params![micros(now), after_time, after_id, limit as i64], read_message)?;
+            statement.query_map(params![micros(now), after_time, after_id, limit as i64], read_or_damaged)?;
         let found = rows.collect::<Result<Vec<_>, _>>()?;
         self.with_recipients(found)
     }
@@ -113,7 +120,7 @@ impl Store for SqliteStore {
             "SELECT {MESSAGE}, NULL FROM message WHERE id > ?1 ORDER BY id LIMIT ?2"
         ))?;
         let after = after.map_or("", QueueId::as_str);
-        let rows = statement.query_map(params![after, limit as i64], read_message)?;
+        let rows = statement.query_map(params![after, limit as i64], read_or_damaged)?;
         let found = rows.collect::<Result<Vec<_>, _>>()?;
         self.with_recipients(found)
     }
@@ -121,7 +128,7 @@ impl Store for SqliteStore {
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {
         let mut statement =
             self.connection.prepare_cached(&format!("SELECT {MESSAGE}, body FROM message WHERE id = ?1"))?;
-        let found = statement.query_row([id.as_str()], read_message).optional()?;
+        let found = statement.query_row([id.as_str()], read_or_damaged).optional()?;
         Ok(self.with_recipients(found.into_iter().collect())?.pop())
     }
 
@@ -140,10 +147,20 @@ impl Store for SqliteStore {
         Ok(ids.iter().filter_map(|id| QueueId::parse(id)).collect())
     }
 
+    fn check(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare("PRAGMA quick_check(20)")?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
     fn count(&mut self) -> Result<u64, StoreError> {
         Ok(self.connection.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))? as u64)
     }
 }
+
+/// Values of the column `held`.
+const HELD: i64 = 1;
+const CORRUPT: i64 = 2;
 
 fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
     match change {
@@ -157,9 +174,11 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Warned { id } => {
             execute(connection, "UPDATE message SET warned = 1 WHERE id = ?1", params![id.as_str()])
         }
-        Change::Hold { id, held: Held::Yes } => {
-            execute(connection, "UPDATE message SET held = 1 WHERE id = ?1", params![id.as_str()])
-        }
+        Change::Hold { id, held: held @ (Held::Yes | Held::Corrupt) } => execute(
+            connection,
+            "UPDATE message SET held = ?2 WHERE id = ?1",
+            params![id.as_str(), if *held == Held::Yes { HELD } else { CORRUPT }],
+        ),
         Change::Hold { id, held: Held::No } => execute(
             connection,
             "UPDATE message SET held = 0, next_attempt = 0 WHERE id = ?1",
@@ -336,6 +355,55 @@ fn add_attempt(
     )
 }
 
+/// A message; of one whose row is damaged what can be read. One damaged row must not keep the others from being delivered.
+fn read_or_damaged(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let why = match read_message(row) {
+        Ok(stored) => return Ok(stored),
+        Err(error) => in_row(error)?,
+    };
+    let number = |column: usize| row.get::<_, i64>(column).unwrap_or(0);
+    Ok(Stored {
+        message: Message {
+            id: parsed(row, 0, QueueId::parse)?,
+            envelope: Envelope {
+                sender: parsed(row, 9, |text| Address::internal(text).ok()).unwrap_or_default(),
+                ..Envelope::default()
+            },
+            origin: Origin::Internal,
+            arrival: time(number(1)),
+            size: number(7).unsigned_abs(),
+            checksum: row.get(8).unwrap_or(0),
+            filter: None,
+        },
+        states: Vec::new(),
+        body: row.get(13).unwrap_or(None),
+        held: held(number(4)),
+        damage: Some(format!("its row is damaged: {why}")),
+        next_attempt: time(number(2)),
+        attempts: 0,
+        warned: false,
+        expire: false,
+    })
+}
+
+/// What is wrong with one row; other trouble is everybody's.
+fn in_row(error: rusqlite::Error) -> rusqlite::Result<String> {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) => Ok(error.to_string()),
+        other => Err(other),
+    }
+}
+
+fn held(value: i64) -> Held {
+    match value {
+        0 => Held::No,
+        CORRUPT => Held::Corrupt,
+        _ => Held::Yes,
+    }
+}
+
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose } =
         from_json(row, 10)?;
@@ -363,7 +431,8 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
         },
         states: Vec::new(),
         body: row.get(13)?,
-        held: row.get(4)?,
+        held: held(row.get(4)?),
+        damage: None,
         next_attempt: time(row.get(2)?),
         attempts: row.get(3)?,
         warned: row.get(5)?,
@@ -595,6 +664,26 @@ mod tests {
         assert_eq!(store.due(now, None, 10).unwrap().len(), 4);
         store.commit(&[vec![Change::Remove { id: id("AAAAAA") }]]);
         assert_eq!(store.count().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_damaged_row_is_told_of_and_keeps_nobody_from_reading_the_others() {
+        let (_dir, mut store) = store();
+        store.commit(&[added("AAAAAA", 1), added("BBBBBB", 2), added("CCCCCC", 1)]);
+        assert_eq!(store.check().unwrap(), [] as [&str; 0]);
+        let damage = "UPDATE message SET promises = '{' WHERE id = 'AAAAAA';
+                      UPDATE recipient SET state = 'odd' WHERE message = 'BBBBBB' AND position = 1";
+        store.connection.execute_batch(damage).unwrap();
+        let found = store.due(time(9_000_000), None, 10).unwrap();
+        let damages: Vec<_> =
+            found.iter().map(|stored| stored.damage.as_deref().map(|why| &why[..14])).collect();
+        assert_eq!(damages, [Some("its row is dam"), Some("a recipient's "), None]);
+        assert_eq!(found[0].message.envelope.sender.as_str(), "s@x");
+        assert_eq!(found[0].body.as_deref(), Some(&b"a\n\n"[..]));
+        let id = QueueId::parse("AAAAAA").unwrap();
+        store.commit(&[vec![Change::Hold { id: id.clone(), held: Held::Corrupt }]]);
+        assert_eq!(store.due(time(9_000_000), None, 10).unwrap().len(), 2);
+        assert_eq!(store.find(&id).unwrap().unwrap().held, Held::Corrupt);
     }
 
     #[test]

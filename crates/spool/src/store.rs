@@ -37,6 +37,9 @@ pub trait Store: Send {
     /// Ids of the messages whose content is a file; everything else in the body directory is swept.
     fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError>;
 
+    /// Is the database whole? Gives what is wrong with it, at most twenty lines. Reads all of it.
+    fn check(&mut self) -> Result<Vec<String>, StoreError>;
+
     /// How many messages are kept.
     fn count(&mut self) -> Result<u64, StoreError>;
 }
@@ -95,7 +98,7 @@ pub enum Change {
     Hold {
         /// The message.
         id: QueueId,
-        /// True to hold, false to release; a released message is due at once.
+        /// A released message is due at once.
         held: Held,
     },
     /// `postsuper -e`: treat the message as too old at its next turn.
@@ -122,6 +125,8 @@ pub enum Held {
     Yes,
     /// Attempts are made.
     No,
+    /// No attempt is made, because the message is damaged: Postfix's `corrupt` queue. Its bytes are kept as they are.
+    Corrupt,
 }
 
 /// Where a content is.
@@ -181,8 +186,10 @@ pub struct Stored {
     pub states: Vec<(u32, RecipientState)>,
     /// The content when it is in the row and was asked for; `None` when it is a file.
     pub body: Option<Vec<u8>>,
-    /// On hold?
-    pub held: bool,
+    /// On hold, and for which reason?
+    pub held: Held,
+    /// What of it can not be read, if anything: it is to be set aside. The rest is what could be read.
+    pub damage: Option<String>,
     /// When it is due.
     pub next_attempt: SystemTime,
     /// Attempts made.

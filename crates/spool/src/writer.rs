@@ -87,6 +87,14 @@ impl Spool {
         }
     }
 
+    /// Looks whether the database is whole, beside all other work; `done` hears what is wrong.
+    pub fn check(directory: &Path, done: impl FnOnce(Result<Vec<String>, StoreError>) + Send + 'static) {
+        let database = directory.join("queue.db");
+        let check = move || done(SqliteStore::open(&database).and_then(|mut store| store.check()));
+        // Without a thread nothing is looked at; the store reports what it stumbles over.
+        let _ = std::thread::Builder::new().name("check".into()).spawn(check);
+    }
+
     /// The connection for questions. Held only for the time of one question.
     pub fn questions(&self) -> MutexGuard<'_, Box<dyn Store>> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)

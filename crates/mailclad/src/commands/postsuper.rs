@@ -24,7 +24,7 @@ const ACTIONS: [(Change, char, &str, &str); 5] = [
 ];
 
 /// Queues of Postfix in which there are no messages here.
-const EMPTY: [&str; 7] = ["maildrop", "bounce", "defer", "trace", "flush", "saved", "corrupt"];
+const EMPTY: [&str; 6] = ["maildrop", "bounce", "defer", "trace", "flush", "saved"];
 
 const USAGE: &str =
     "usage: postsuper [-c config_dir] [-d|-e|-f|-h|-H|-r queue_id|ALL|-] [-p] [-s] [-S] [-v] [queue ...]";

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use link::message::INLINE_BODY;
 use mail::{Message, QueueId, Recipient};
-use spool::{Body, Change, Content, RecipientState, StoreError, Stored};
+use spool::{Body, Change, Content, Held, RecipientState, StoreError, Stored};
 
 use crate::stopped::Stopped;
 use log_file::LogFile;
@@ -273,8 +273,13 @@ pub fn export(stopped: &Stopped, to: &Path, dry_run: bool) -> Result<Report, Str
         after = Some(last.message.id.clone());
         for stored in page {
             let id = stored.message.id.clone();
+            if stored.held == Held::Corrupt || stored.damage.is_some() {
+                let why = stored.damage.as_deref().unwrap_or("its content is damaged");
+                report.left.push(format!("{id}: {why}; look at it with postcat -q"));
+                continue;
+            }
             let queue = match &stored {
-                Stored { held: true, .. } => "hold",
+                Stored { held: Held::Yes, .. } => "hold",
                 Stored { attempts: 0, .. } => "incoming",
                 _ => "deferred",
             };

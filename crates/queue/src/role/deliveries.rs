@@ -180,14 +180,14 @@ impl QueueRole {
         self.under_way -= 1;
         maillog::error!(
             self.qmgr,
-            "{}: {why}; the message is put on hold, look at it with postcat -q",
+            "{}: {why}; the message is set aside in the corrupt queue, look at it with postcat -q",
             job.message
         );
         let outcome = Outcome::deferred(Status::new(4, 3, 0), "none", format!("queue file trouble: {why}"));
         let outcome = self.own(job, outcome);
         self.log_outcomes(job, &outcome);
         if let Some(active) = self.active.get_mut(&job.message) {
-            active.afterwards = Afterwards::Hold;
+            active.afterwards = Afterwards::SetAside;
         }
         let outcomes = Outcomes { of_recipients: vec![outcome; job.recipients.len()], places: Vec::new() };
         self.take_outcomes(site, job, outcomes, Feedback::Alive, Duration::ZERO);

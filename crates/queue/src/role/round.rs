@@ -61,6 +61,10 @@ impl QueueRole {
             changes = vec![Change::Remove { id: id.clone() }];
             return self.finish_round(id, changes, Vec::new());
         }
+        if afterwards == Afterwards::SetAside {
+            changes.push(Change::Hold { id: id.clone(), held: spool::Held::Corrupt });
+            return self.finish_round(id, changes, Vec::new());
+        }
         let null_sender = message.envelope.sender.is_null();
         let expired = expire || self.limits.backoff.is_expired(message.arrival, now, null_sender);
         let mut unfinished = active.has_unfinished();

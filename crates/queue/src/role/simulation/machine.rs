@@ -115,6 +115,10 @@ impl Store for SimulatedStore {
         self.real.with_body_file()
     }
 
+    fn check(&mut self) -> Result<Vec<String>, StoreError> {
+        self.real.check()
+    }
+
     fn count(&mut self) -> Result<u64, StoreError> {
         self.real.count()
     }
