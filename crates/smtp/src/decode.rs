@@ -147,6 +147,8 @@ impl DataDecoder {
     /// Decodes from the front of `input`, appends to `out`, and tells how many bytes were consumed.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Progress) {
         let mut done = 0;
+        // What is decoded is hardly ever longer than what came.
+        out.reserve(input.len());
         while done < input.len() {
             let rest = &input[done..];
             match memchr(b'\n', rest) {

@@ -299,7 +299,7 @@ impl Driver<'_> {
             }
             let began = Instant::now();
             match connection.read(phase.input(), self.deadline.left()).await {
-                Ok(()) => self.deadline.spend(began.elapsed(), phase.input().len()),
+                Ok(()) => self.deadline.spend(began.elapsed(), phase.unread()),
                 Err(NoInput::Timeout) => return Ok(phase.timed_out()),
                 Err(NoInput::Lost) => return Err(phase.lost()),
             }

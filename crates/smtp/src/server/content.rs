@@ -13,8 +13,8 @@ use super::tally::{End, Reason, Stage};
 use super::{Next, Step, reply};
 use crate::decode::{BareNewline, ChunkDecoder, DataDecoder, Progress};
 
-/// How much room the input buffer is given for one read of content.
-const READ_SIZE: usize = 64 * 1024;
+/// How much room the input buffer is given for one read of content, at least and at most.
+const READ_SIZES: (usize, usize) = (8 * 1024, 64 * 1024);
 
 /// How far a BDAT message has come.
 #[derive(Debug)]
@@ -222,8 +222,15 @@ impl BodyPhase {
 
     /// Where input goes, with room for one read. Read only when [`BodyPhase::needs_input`] says so.
     pub fn input(&mut self) -> &mut BytesMut {
-        self.session.input.reserve(READ_SIZE);
+        // As much as has come so far: most messages are small, and large ones are read in few pieces.
+        let so_far = usize::try_from(self.session.content_bytes).unwrap_or(usize::MAX);
+        self.session.input.reserve(so_far.clamp(READ_SIZES.0, READ_SIZES.1));
         &mut self.session.input
+    }
+
+    /// Bytes that were read and are not decoded yet.
+    pub fn unread(&self) -> usize {
+        self.session.input.len()
     }
 
     /// Decodes what was read and appends it to `out`. When the next step is neither `Body`, nor [`Question::EndOfData`],

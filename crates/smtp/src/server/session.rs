@@ -18,13 +18,14 @@ use super::{Next, Step, reply};
 use crate::decode::BareNewline;
 
 /// How much room the input buffer is given for one read.
-const READ_SIZE: usize = 16 * 1024;
+const READ_SIZE: usize = 2 * 1024;
 
 /// One SMTP session between two events.
 #[derive(Debug)]
 pub struct Session {
     pub(super) options: Arc<Options>,
-    pub(super) client: ClientFacts,
+    /// Elsewhere: a session is moved with each step, and these facts are the larger half of it.
+    pub(super) client: Box<ClientFacts>,
     pub(super) input: BytesMut,
     pub(super) transaction: Option<Transaction>,
     pub(super) chunking: Chunking,
@@ -57,7 +58,7 @@ impl Session {
     pub fn begin(options: Arc<Options>, client: ClientFacts) -> Step {
         let session = Session {
             options,
-            client,
+            client: Box::new(client),
             input: BytesMut::new(),
             transaction: None,
             chunking: Chunking::Idle,

@@ -53,7 +53,13 @@ impl Session {
     /// counters stay, and so does ESMTP, because Postfix accepts MAIL without another EHLO.
     fn forget_plaintext(self) -> Session {
         Session {
-            client: ClientFacts { helo: None, sasl: None, tls: None, forwarded: None, ..self.client },
+            client: Box::new(ClientFacts {
+                helo: None,
+                sasl: None,
+                tls: None,
+                forwarded: None,
+                ..*self.client
+            }),
             input: BytesMut::new(),
             transaction: None,
             chunking: Chunking::Idle,

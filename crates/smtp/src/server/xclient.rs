@@ -51,7 +51,7 @@ impl Session {
     fn override_client(&self, words: &[Word]) -> Result<ClientFacts, Reply> {
         // What is not said anew is forgotten, as at the beginning of a session.
         let mut client =
-            ClientFacts { helo: None, sasl: None, esmtp: false, forwarded: None, ..self.client.clone() };
+            ClientFacts { helo: None, sasl: None, esmtp: false, forwarded: None, ..(*self.client).clone() };
         for word in words {
             let attribute = Attribute::parse("XCLIENT", word)?;
             match attribute.name.to_ascii_uppercase().as_str() {
@@ -87,7 +87,7 @@ impl Session {
     fn begin_again(self, client: ClientFacts) -> Step {
         // Postfix leaves the command without counting it as done.
         let session = Session {
-            client,
+            client: Box::new(client),
             transaction: None,
             chunking: Chunking::Idle,
             exchange: None,
