@@ -80,6 +80,8 @@ pub(crate) fn encode<T: Serialize>(
 pub(crate) struct Decoder {
     bytes: BytesMut,
     descriptors: VecDeque<OwnedFd>,
+    /// Where the socket's bytes arrive; made once, because clearing so much memory costs more than most frames do.
+    landing: Vec<u8>,
 }
 
 impl Decoder {
@@ -113,18 +115,17 @@ impl Decoder {
             return Err(rustix::io::Errno::PROTO);
         }
         const CHUNK: usize = 64 * 1024;
-        let filled = self.bytes.len();
-        self.bytes.resize(filled + CHUNK, 0);
+        self.landing.resize(CHUNK, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(64))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let result = rustix::net::recvmsg(
             socket,
-            &mut [IoSliceMut::new(&mut self.bytes[filled..])],
+            &mut [IoSliceMut::new(&mut self.landing)],
             &mut ancillary,
             RecvFlags::CMSG_CLOEXEC,
         );
         let received = result.as_ref().map_or(0, |message| message.bytes);
-        self.bytes.truncate(filled + received);
+        self.bytes.extend_from_slice(&self.landing[..received]);
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 self.descriptors.extend(descriptors);

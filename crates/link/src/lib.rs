@@ -7,6 +7,7 @@
 mod frame;
 mod link;
 pub mod message;
+mod octets;
 
 pub use frame::{FrameError, MAX_DESCRIPTORS, MAX_FRAME};
 pub use link::{Call, Incoming, Link, LinkError, call_blocking};

@@ -200,6 +200,7 @@ pub struct NewMessage {
     /// All but its content.
     pub message: Message,
     /// Content, when at most [`INLINE_BODY`] bytes; otherwise it is in the file of [`Request::OpenBody`].
+    #[serde(with = "crate::octets")]
     pub body: Option<Vec<u8>>,
     /// Set by a HOLD action: keep it in the hold queue.
     pub hold: bool,
@@ -217,6 +218,7 @@ pub struct Delivery {
     /// How long it waited before it became active, and then until this attempt began: the first two `delays=`.
     pub waited: (Duration, Duration),
     /// Content, or nothing when it comes as a descriptor.
+    #[serde(with = "crate::octets")]
     pub body: Option<Vec<u8>>,
     /// Attempts made before this one.
     pub attempts: u32,
@@ -389,5 +391,6 @@ pub struct Shown {
     /// The message with all recipients still to be done.
     pub message: Message,
     /// Content, or nothing when it comes as a descriptor.
+    #[serde(with = "crate::octets")]
     pub body: Option<Vec<u8>>,
 }
