@@ -24,7 +24,7 @@ pub const MAX_TOKENS: usize = 10_240;
 
 /// Is it one of the characters that stand for themselves?
 fn is_operator(c: char) -> bool {
-    "|%!()<>@,;:\".[]".contains(c)
+    matches!(c, '|' | '%' | '!' | '(' | ')' | '<' | '>' | '@' | ',' | ';' | ':' | '"' | '.' | '[' | ']')
 }
 
 fn is_blank(c: char) -> bool {

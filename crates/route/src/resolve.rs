@@ -8,7 +8,7 @@ use mail::status::Status;
 use mail::token::{self, MAX_TOKENS, Token};
 
 use crate::class::Class;
-use crate::rewrite::{Context, tokens_of};
+use crate::rewrite::{Context, is_standard, tokens_of};
 use crate::routing::{Failed, Routing};
 use crate::transport::Hop;
 use crate::ways::Ways;
@@ -33,12 +33,12 @@ pub struct Resolved {
 /// What qmgr(8) says of a recipient that can not be resolved.
 const BAD_ADDRESS: &str = "5.1.3 bad address syntax";
 
-/// What is left of an address after peeling.
+/// What is left of an address after peeling, in internal form.
 enum Peeled {
     /// The domain is not ours.
-    Remote(Vec<Token>),
+    Remote(String),
     /// The domain was ours.
-    Local(Vec<Token>),
+    Local(String),
 }
 
 impl Routing {
@@ -58,11 +58,10 @@ impl Routing {
         sender: &Address,
         recipient: &Address,
     ) -> Result<Resolved, Failed> {
-        let (tokens, mut local) = match self.peel(recipient).await? {
-            Peeled::Remote(tokens) => (tokens, false),
-            Peeled::Local(tokens) => (tokens, true),
+        let (text, mut local) = match self.peel(recipient).await? {
+            Peeled::Remote(text) => (text, false),
+            Peeled::Local(text) => (text, true),
         };
-        let text = token::internal(&tokens);
         let Some((local_part, domain)) = text.rsplit_once('@') else { return Ok(bad(recipient)) };
         let (text, domain) = match () {
             () if domain_is_valid(domain) => (text.clone(), domain.to_owned()),
@@ -99,6 +98,13 @@ impl Routing {
 
     /// Strips local domains and follows routing in the local part.
     async fn peel(&self, recipient: &Address) -> Result<Peeled, Failed> {
+        // Most recipients need none of what follows.
+        if is_standard(recipient)
+            && let Some((_, domain)) = recipient.as_str().split_once('@')
+            && !self.is_local_domain(domain).await?
+        {
+            return Ok(Peeled::Remote(recipient.as_str().to_owned()));
+        }
         let mut tokens = tokens_of(recipient);
         let mut saved: Option<Vec<Token>> = None;
         let at = |tokens: &[Token]| tokens.iter().rposition(|t| *t == Token::Op('@'));
@@ -108,7 +114,7 @@ impl Routing {
             if let Some(at) = at(&tokens) {
                 if at + 1 < tokens.len() && !self.is_local_domain(&token::internal(&tokens[at + 1..])).await?
                 {
-                    return Ok(Peeled::Remote(tokens));
+                    return Ok(Peeled::Remote(token::internal(&tokens)));
                 }
                 saved = Some(tokens.split_off(at));
             }
@@ -138,7 +144,7 @@ impl Routing {
             }
             if let Some(domain) = saved {
                 tokens.extend(domain);
-                return Ok(Peeled::Local(tokens));
+                return Ok(Peeled::Local(token::internal(&tokens)));
             }
             // No domain at all: this machine is meant, and the next round sees whether its name is a local domain.
             tokens.push(Token::Op('@'));

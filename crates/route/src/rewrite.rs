@@ -36,10 +36,27 @@ impl Routing {
         if address.is_null() {
             return Address::null();
         }
+        if is_standard(address) {
+            return address.clone();
+        }
         let mut tokens = tokens_of(address);
         self.rewriter.rewrite(context, &mut tokens);
         Address::internal(token::internal(&tokens)).unwrap_or_else(|_| address.clone())
     }
+}
+
+/// Is it `user@host.domain` of nothing but letters, digits, dots and a few harmless signs? Most addresses are, and there is
+/// nothing to rewrite in them.
+pub(crate) fn is_standard(address: &Address) -> bool {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+' | b'='))
+    };
+    address.as_str().split_once('@').is_some_and(|(local_part, domain)| {
+        plain(local_part) && plain(domain) && domain.contains('.') && !domain.ends_with('.')
+    })
 }
 
 /// The tokens of an address in external form. Something that looks like a source route is taken for one, quoted or
@@ -136,6 +153,8 @@ mod tests {
             ("user@host", "user@host.example.test"),
             ("user@other.test", "user@other.test"),
             ("user@other.test.", "user@other.test"),
+            ("a.b-c_d+e=f@other.test", "a.b-c_d+e=f@other.test"),
+            ("a..b@other..test", "a..b@other..test"),
             ("user@", "user@"),
             ("user@[192.0.2.1]", "user@[192.0.2.1]"),
             ("user%other.test", "user@other.test"),
