@@ -7,7 +7,7 @@
 
 mod sink;
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -91,18 +91,7 @@ impl Log {
     /// Writes one line. Control characters and line ends in `text`, which can hold what a peer sent, become `?`; a line
     /// longer than [`Log::MAX_TEXT`] is cut.
     pub fn write(&self, severity: Severity, text: fmt::Arguments<'_>) {
-        let mut line = fmt::format(text);
-        if line.len() > Self::MAX_TEXT {
-            let mut end = Self::MAX_TEXT;
-            while !line.is_char_boundary(end) {
-                end -= 1;
-            }
-            line.truncate(end);
-        }
-        if line.bytes().any(|b| b < b' ' || b == 0x7F) {
-            line = line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        }
-        self.sink.write(severity, &self.tag, self.number, severity.word(), &line);
+        self.sink.write(severity, &self.tag, self.number, |line| append(line, severity, text));
     }
 
     /// Writes what a table has to say: a text that begins with `error: ` is an error, any other a warning.
@@ -115,6 +104,26 @@ impl Log {
 
     /// Longest text of one line, in bytes (Postfix's msg_output buffer).
     pub const MAX_TEXT: usize = 2048;
+}
+
+/// Appends the text of one line, with its word, made harmless.
+fn append(line: &mut String, severity: Severity, text: fmt::Arguments<'_>) {
+    line.push_str(severity.word());
+    let begin = line.len();
+    // Only a value that can not show itself fails; what it has shown stays.
+    let _ = line.write_fmt(text);
+    if line.len() - begin > Log::MAX_TEXT {
+        let mut end = begin + Log::MAX_TEXT;
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+    }
+    if line[begin..].bytes().any(|b| b < b' ' || b == 0x7F) {
+        let text: String = line[begin..].chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        line.truncate(begin);
+        line.push_str(&text);
+    }
 }
 
 /// `info!(log, "connect from {}", peer)`.

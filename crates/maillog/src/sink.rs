@@ -95,17 +95,22 @@ impl Sink {
         Sink { target: Target::Discard, host: String::new() }
     }
 
-    /// One line, in one write, so that lines of several processes do not mix.
-    pub(crate) fn write(&self, severity: Severity, tag: &str, number: u32, word: &str, text: &str) {
+    /// One line, in one write, so that lines of several processes do not mix. `append` adds the text to what comes before it.
+    pub(crate) fn write(&self, severity: Severity, tag: &str, number: u32, append: impl Fn(&mut String)) {
         let line = || {
-            let now = mail::date::syslog(SystemTime::now());
-            format!("{now} {} {tag}[{number}]: {word}{text}\n", self.host)
+            let mut line =
+                format!("{} {} {tag}[{number}]: ", mail::date::syslog(SystemTime::now()), self.host);
+            line.reserve(256);
+            append(&mut line);
+            line.push('\n');
+            line
         };
         match &self.target {
             Target::Syslog { facility, socket } => {
                 let priority = facility.0 * 8 + severity.syslog();
                 let now = mail::date::syslog(SystemTime::now());
-                let datagram = format!("<{priority}>{now} {tag}[{number}]: {word}{text}");
+                let mut datagram = format!("<{priority}>{now} {tag}[{number}]: ");
+                append(&mut datagram);
                 let mut socket = socket.lock().unwrap_or_else(PoisonError::into_inner);
                 // A restarted syslog daemon has a new socket behind the same name: one reconnect, then give up this line.
                 let sent = socket.as_ref().is_some_and(|s| s.send(datagram.as_bytes()).is_ok());
@@ -117,8 +122,9 @@ impl Sink {
                 }
             }
             Target::File(file) => {
+                let line = line();
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = file.write_all(line().as_bytes());
+                let _ = file.write_all(line.as_bytes());
             }
             Target::Stdout => {
                 let _ = io::stdout().write_all(line().as_bytes());
