@@ -45,12 +45,21 @@ impl SqliteStore {
         Ok(SqliteStore { connection })
     }
 
-    fn try_commit(&mut self, groups: &[Vec<Change>]) -> Result<(), StoreError> {
+    fn try_commit(&mut self, groups: &[Vec<Change>]) -> Result<Vec<Vec<QueueId>>, StoreError> {
         let transaction = self.connection.transaction()?;
-        for change in groups.iter().flatten() {
-            apply(&transaction, change)?;
+        let mut unnamed = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut of_group = Vec::new();
+            for change in group {
+                match change {
+                    Change::Remove { id } => of_group.extend(remove(&transaction, id)?.then(|| id.clone())),
+                    other => apply(&transaction, other)?,
+                }
+            }
+            unnamed.push(of_group);
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(unnamed)
     }
 
     fn with_recipients(&self, mut stored: Vec<Stored>) -> Result<Vec<Stored>, StoreError> {
@@ -78,12 +87,16 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
         match self.try_commit(groups) {
-            Ok(()) => groups.iter().map(|_| Ok(())).collect(),
+            Ok(unnamed) => unnamed.into_iter().map(Ok).collect(),
             Err(error) if groups.len() == 1 => vec![Err(error)],
             // One group spoils the transaction for all: each by itself then, so that only the guilty one fails.
-            Err(_) => groups.iter().map(|group| self.try_commit(std::slice::from_ref(group))).collect(),
+            Err(_) => {
+                let alone =
+                    |group| self.try_commit(std::slice::from_ref(group)).map(|unnamed| unnamed.concat());
+                groups.iter().map(alone).collect()
+            }
         }
     }
 
@@ -195,12 +208,20 @@ fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
         Change::Flush { id: None } => {
             execute(connection, "UPDATE message SET next_attempt = 0 WHERE held = 0", params![])
         }
-        Change::Remove { id } => {
-            execute(connection, "DELETE FROM recipient WHERE message = ?1", params![id.as_str()])?;
-            execute(connection, "DELETE FROM attempt WHERE message = ?1", params![id.as_str()])?;
-            execute(connection, "DELETE FROM message WHERE id = ?1", params![id.as_str()])
-        }
+        Change::Remove { id } => remove(connection, id).map(drop),
     }
+}
+
+/// True when the content was a file.
+fn remove(connection: &Connection, id: &QueueId) -> Result<bool, StoreError> {
+    let id = params![id.as_str()];
+    execute(connection, "DELETE FROM recipient WHERE message = ?1", id)?;
+    execute(connection, "DELETE FROM attempt WHERE message = ?1", id)?;
+    let in_row = "DELETE FROM message WHERE id = ?1 AND body IS NOT NULL";
+    if connection.prepare_cached(in_row)?.execute(id)? > 0 {
+        return Ok(false);
+    }
+    Ok(connection.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute(id)? > 0)
 }
 
 fn execute(

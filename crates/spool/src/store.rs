@@ -10,8 +10,9 @@ pub const ATTEMPTS_KEPT: usize = 20;
 /// A durable store. `commit` is called by one thread; the questions may be asked of another instance at the same time.
 pub trait Store: Send {
     /// Carries out all groups in one transaction. Each group takes effect whole or not at all; a group that fails by itself
-    /// (an id that exists already) does not harm the others. Returns when everything is synced.
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>>;
+    /// (an id that exists already) does not harm the others. Returns when everything is synced. Gives for each group the removed
+    /// messages whose content was a file, which nothing names any more.
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>>;
 
     /// Messages that are not on hold and whose time has come, earliest first, at most `limit`, beginning behind `after`.
     fn due(

@@ -1,5 +1,9 @@
 //! The group commit: one thread owns the writing connection, takes all work that waits, commits it as one transaction, and
-//! answers each piece of it. No timer and no lingering: while one commit is being synced, the next group gathers by itself.
+//! answers each piece of it. While one commit is being synced, the next group gathers by itself.
+//!
+//! New messages are committed at once, because somebody waits for the answer. Outcomes of deliveries wait a moment for company: a
+//! sync of their own would only keep new messages waiting. What a crash can take meanwhile is the knowledge that something was
+//! delivered, which it can take in the moment behind each delivery anyhow.
 
 use std::collections::HashSet;
 use std::io;
@@ -7,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use mail::{Message, QueueId};
 
@@ -18,12 +23,22 @@ use crate::store::{Change, Content, Store, StoreError};
 /// Most pieces of work in one transaction: bounds the delay of the first of them.
 const GROUP: usize = 1000;
 
+/// Longest time that outcomes wait for other work.
+const COMPANY: Duration = Duration::from_millis(10);
+
 /// Called on the writer's thread once the work is durable, or has failed. Must not block.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 struct Work {
     changes: Vec<Change>,
     done: Done,
+}
+
+impl Work {
+    /// Is it only about what became of messages that are kept already?
+    fn is_outcome(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change, Change::Recipient { .. } | Change::Remove { .. }))
+    }
 }
 
 /// The open store: the writer's thread, a connection for questions, and the body files.
@@ -137,39 +152,44 @@ impl Writer {
     /// For as long as anything can come.
     fn run(mut self) {
         while let Ok(first) = self.waiting.recv() {
-            self.commit(first);
+            self.commit(first, COMPANY);
         }
     }
 
     /// Commits a group of what waits now. False when nothing does.
     pub fn turn(&mut self) -> bool {
         let Ok(first) = self.waiting.try_recv() else { return false };
-        self.commit(first);
+        self.commit(first, Duration::ZERO);
         true
     }
 
-    fn commit(&mut self, first: Work) {
-        let mut dones = vec![first.done];
-        let mut groups = vec![first.changes];
-        while groups.len() < GROUP {
-            match self.waiting.try_recv() {
-                Ok(work) => {
-                    dones.push(work.done);
-                    groups.push(work.changes);
-                }
-                Err(_) => break,
-            }
-        }
+    fn commit(&mut self, first: Work, patience: Duration) {
+        let (groups, dones) = self.gather(first, patience);
         let results = match sync_bodies(&self.bodies, &groups) {
             Ok(()) => self.store.commit(&groups),
             Err(error) => groups.iter().map(|_| Err(error.clone())).collect(),
         };
-        for ((done, result), group) in dones.into_iter().zip(results).zip(&groups) {
-            if result.is_ok() {
-                remove_bodies(&self.bodies, group);
-            }
-            done(result);
+        for (done, result) in dones.into_iter().zip(results) {
+            done(result.map(|unnamed| remove_bodies(&self.bodies, &unnamed)));
         }
+    }
+
+    /// All work that waits, up to [`GROUP`] pieces; outcomes wait so long for company.
+    fn gather(&self, first: Work, patience: Duration) -> (Vec<Vec<Change>>, Vec<Done>) {
+        let until = Instant::now() + patience;
+        let mut only_outcomes = first.is_outcome() && !patience.is_zero();
+        let (mut groups, mut dones) = (vec![first.changes], vec![first.done]);
+        while groups.len() < GROUP {
+            let next = match only_outcomes {
+                true => self.waiting.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+                false => self.waiting.try_recv().ok(),
+            };
+            let Some(work) = next else { break };
+            only_outcomes &= work.is_outcome();
+            groups.push(work.changes);
+            dones.push(work.done);
+        }
+        (groups, dones)
     }
 }
 
@@ -189,11 +209,9 @@ fn sync_bodies(bodies: &Bodies, groups: &[Vec<Change>]) -> Result<(), StoreError
 }
 
 /// After the rows are gone. What can not be removed now is swept at the next start.
-fn remove_bodies(bodies: &Bodies, group: &[Change]) {
-    for change in group {
-        if let Change::Remove { id } = change {
-            let _ = bodies.remove(id);
-        }
+fn remove_bodies(bodies: &Bodies, unnamed: &[QueueId]) {
+    for id in unnamed {
+        let _ = bodies.remove(id);
     }
 }
 

@@ -114,7 +114,7 @@ struct FailingStore {
 }
 
 impl Store for FailingStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
         let cut = || groups.iter().map(|_| Err(StoreError::Other("power cut".into()))).collect();
         if self.machine.lock().unwrap().step().is_err() {
             return cut();

@@ -74,7 +74,7 @@ pub(super) struct SimulatedStore {
 }
 
 impl Store for SimulatedStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
         if self.disk.is_full.load(Ordering::Relaxed) {
             return groups.iter().map(|_| Err(StoreError::NoSpace("no space left".into()))).collect();
         }
