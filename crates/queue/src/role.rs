@@ -14,6 +14,7 @@ mod simulation;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use config::{Configuration, Settings};
@@ -464,8 +465,8 @@ impl QueueRole {
         let is_probe = message.envelope.purpose == Purpose::Verify;
         self.active.insert(id.clone(), active);
         let filter_next_hop = self.limits.filter_next_hop.clone();
-        let (routing, events) = (Arc::clone(&self.routing), self.events.clone());
-        tokio::spawn(async move {
+        let routing = Arc::clone(&self.routing);
+        let mut resolving = Box::pin(async move {
             let mut resolutions = Vec::with_capacity(to_try.len());
             for (position, recipient) in to_try {
                 let mut resolution = match is_probe {
@@ -477,8 +478,18 @@ impl QueueRole {
                 }
                 resolutions.push((position, resolution));
             }
-            let _ = events.send(Event::Resolved(id, resolutions));
+            resolutions
         });
+        // Most tables answer at once; only for those that do not it is worth a task.
+        match resolving.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(resolutions) => self.resolved(&id, resolutions),
+            Poll::Pending => {
+                let events = self.events.clone();
+                tokio::spawn(async move {
+                    let _ = events.send(Event::Resolved(id, resolving.await));
+                });
+            }
+        }
     }
 
     /// Every recipient has a destination now: those of one destination travel together.
