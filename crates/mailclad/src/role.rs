@@ -67,7 +67,7 @@ fn serve(
             let prepared = receive::prepare(configuration, log.clone(), tag, paths.maildrop())?;
             let pickup = listen(&paths.pickup_socket(), 0o666)?;
             confine(&owner, &jail, log)?;
-            runtime(None)?.block_on(receive::serve(prepared, control, pickup))
+            run_on(&runtime(None)?, receive::serve(prepared, control, pickup))
         }
         Role::Queue => {
             let commands = listen(&paths.queue_socket(), 0o666)?;
@@ -96,17 +96,17 @@ fn serve(
                 commands,
             };
             // One task owns the queue: more threads would only wake each other.
-            runtime(Some(1))?.block_on(queue::serve(start))
+            run_on(&runtime(Some(1))?, queue::serve(start))
         }
         Role::Send => {
             let prepared = send::prepare(configuration, log.clone(), tag, paths.pickup_socket())?;
             confine(&owner, &jail, log)?;
-            runtime(None)?.block_on(send::serve(prepared, control))
+            run_on(&runtime(None)?, send::serve(prepared, control))
         }
         // Stays what it is: each delivery gives up root for its recipient.
         Role::Local => {
             let prepared = local::prepare(configuration, log.clone(), tag)?;
-            runtime(None)?.block_on(local::serve(prepared, control))
+            run_on(&runtime(None)?, local::serve(prepared, control))
         }
         Role::Master => Err("master is not a role of its own child".into()),
     }
@@ -167,6 +167,14 @@ fn listen(path: &Path, mode: u32) -> Result<UnixListener, String> {
     let listener = UnixListener::bind(path).map_err(named)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(named)?;
     Ok(listener)
+}
+
+/// Serves among the tasks that it starts: on this thread, which is none of the runtime's, each word with them would wake another.
+fn run_on(
+    runtime: &tokio::runtime::Runtime,
+    serve: impl Future<Output = Result<(), String>> + Send + 'static,
+) -> Result<(), String> {
+    runtime.block_on(runtime.spawn(serve)).unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// With so many threads, or one for each core.
