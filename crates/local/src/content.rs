@@ -33,6 +33,11 @@ impl Format {
         Format { head, quote_from: false, quote_dot: false, eol: "\n".into(), blank_line: false }
     }
 
+    /// Does it leave the lines as they are?
+    fn is_plain(&self) -> bool {
+        !self.quote_from && !self.quote_dot && !self.blank_line && self.eol == "\n"
+    }
+
     /// A message in an mbox file.
     pub(crate) fn mbox(head: String) -> Format {
         Format { quote_from: true, blank_line: true, ..Format::plain(head) }
@@ -89,6 +94,9 @@ pub(crate) fn copy(
         out.write_all(line.as_bytes()).map_err(Writing)?;
         out.write_all(eol).map_err(Writing)?;
     }
+    if format.is_plain() {
+        return copy_plain(body, length, out);
+    }
     let mut body = BufReader::with_capacity(64 * 1024, body);
     let mut left = length;
     let mut at_start = true;
@@ -121,6 +129,32 @@ pub(crate) fn copy(
     }
     if format.blank_line {
         out.write_all(eol).map_err(Writing)?;
+    }
+    Ok(())
+}
+
+/// The body as it is, but with an end to its last line.
+fn copy_plain(body: &mut dyn Read, length: u64, out: &mut dyn Write) -> Result<(), CopyError> {
+    let mut piece = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(64 * 1024)];
+    let mut left = length;
+    let mut ends = false;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        let read = match body.read(&mut piece[..most]) {
+            Ok(0) => {
+                let text = format!("the message ends {left} bytes too early");
+                return Err(CopyError::Read(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CopyError::Read(error)),
+        };
+        out.write_all(&piece[..read]).map_err(CopyError::Write)?;
+        ends = piece[read - 1] == b'\n';
+        left -= read as u64;
+    }
+    if length > 0 && !ends {
+        out.write_all(b"\n").map_err(CopyError::Write)?;
     }
     Ok(())
 }
@@ -194,6 +228,8 @@ mod tests {
         for (format, body, expected) in [
             (Format::plain("H: x\n".into()), "A: b\n\nFrom me\n.\n", "H: x\nA: b\n\nFrom me\n.\n"),
             (Format::mbox("H: x\n".into()), "A: b\n\nFrom me\n>From\n", "H: x\nA: b\n\n>From me\n>From\n\n"),
+            (Format::plain(String::new()), "no line end", "no line end\n"),
+            (Format::plain("H: x\n".into()), "", "H: x\n"),
             (Format::mbox(String::new()), "no line end", "no line end\n\n"),
             (Format::mbox(String::new()), "", "\n"),
             (Format::mbox(String::new()), "x From me\nFrom", "x From me\nFrom\n\n"),
@@ -211,8 +247,10 @@ mod tests {
 
     #[test]
     fn half_a_message_is_an_error() {
-        let result = copy(&Format::plain(String::new()), &mut &b"A: b\n"[..], 100, &mut Vec::new());
-        assert!(matches!(result, Err(CopyError::Read(_))));
+        for format in [Format::plain(String::new()), Format::mbox(String::new())] {
+            let result = copy(&format, &mut &b"A: b\n"[..], 100, &mut Vec::new());
+            assert!(matches!(result, Err(CopyError::Read(_))));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::content::Body;
 use crate::failure::{Failure, reason};
 use crate::job::{Done, Job, Work, perform};
 use crate::user::Rights;
-use crate::workers::Workers;
+use crate::workers::{Workers, frame};
 
 /// The private first argument of the process that does one job.
 pub const ARGUMENT: &str = "--deliver-as";
@@ -70,9 +70,7 @@ fn do_all(drop_privileges: DropPrivileges, input: &mut dyn Read, output: &mut dy
 
 fn answer(done: &Done, message: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     io::copy(message, &mut io::sink())?;
-    let bytes = postcard::to_stdvec(done).map_err(io::Error::other)?;
-    output.write_all(&(bytes.len() as u32).to_le_bytes())?;
-    output.write_all(&bytes)?;
+    output.write_all(&frame(done)?)?;
     output.flush()
 }
 

@@ -41,8 +41,7 @@ enum Step {
     Created,
     Written,
     Synced,
-    Linked,
-    Removed,
+    Published,
     DirectorySynced,
 }
 
@@ -82,7 +81,7 @@ fn store_on(
     drop(out);
     after(Step::Written).map_err(stopped)?;
 
-    file.sync_all().map_err(|error| failed("sync", &error))?;
+    file.sync_data().map_err(|error| failed("sync", &error))?;
     after(Step::Synced).map_err(stopped)?;
 
     let found = file.metadata().map_err(|error| failed("fstat", &error))?;
@@ -90,10 +89,8 @@ fn store_on(
     // Device and inode make the name unique while the file is there; the microsecond tells it from its successors.
     let name = format!("{seconds}.V{device:x}I{inode:x}M{micros}.{}", job.hostname);
     let new = directory.join("new");
-    link(&temporary.0, &new.join(name)).map_err(|error| failed("link", &error))?;
-    after(Step::Linked).map_err(stopped)?;
-    drop(temporary);
-    after(Step::Removed).map_err(stopped)?;
+    publish(temporary, &new.join(name)).map_err(|error| failed("link", &error))?;
+    after(Step::Published).map_err(stopped)?;
     // The name must survive a power cut, not only the bytes.
     File::open(&new)
         .and_then(|directory| directory.sync_all())
@@ -107,7 +104,9 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         // It may never have been created, or have been renamed.
-        let _ = std::fs::remove_file(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 
@@ -125,17 +124,19 @@ fn create(directory: &Path, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives the file its name in `new`, never in the place of another. Where there are no hard links, a rename that refuses to
-/// replace does the same.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::hard_link(from, to) {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) =>
-        {
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+/// Gives the file its name in `new`, never in the place of another: by a rename that refuses to replace, or by a hard link where
+/// the file system does not know such a rename.
+fn publish(mut from: Temporary, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, &from.0, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => std::fs::hard_link(&from.0, to),
+        renamed => {
+            renamed?;
+            // It is not there any more.
+            from.0 = PathBuf::new();
+            Ok(())
         }
-        other => other,
     }
 }
 
@@ -177,9 +178,7 @@ mod tests {
 
     #[test]
     fn a_crash_after_any_step_leaves_nothing_or_everything() {
-        for last in
-            [Step::Created, Step::Written, Step::Synced, Step::Linked, Step::Removed, Step::DirectorySynced]
-        {
+        for last in [Step::Created, Step::Written, Step::Synced, Step::Published, Step::DirectorySynced] {
             let directory = tempfile::tempdir().unwrap();
             let mut seen = Vec::new();
             let mut after = |step| {
@@ -189,7 +188,7 @@ mod tests {
             assert!(store_on(&job(directory.path()), &mut &b"A: b\n"[..], 5, &mut after).is_err());
             for (step, new) in seen {
                 // Visible only once it was synced, and then whole.
-                let expected = if step < Step::Linked { 0 } else { 1 };
+                let expected = if step < Step::Published { 0 } else { 1 };
                 assert_eq!(new.len(), expected, "{step:?}");
                 assert!(new.iter().all(|text| text == "Return-Path: <a@b>\nA: b\n"));
             }

@@ -1,11 +1,13 @@
 //! Processes with a user's rights that wait for the next delivery to that user: starting one costs more than a delivery does. Each
 //! belongs to one user id and group id for its whole life, and does what needs no other environment: mailboxes and lists.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use crate::content::Body;
 use crate::deliver_as::{ARGUMENT, LONGEST};
@@ -15,6 +17,9 @@ use crate::user::Rights;
 /// How long one waits for more.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Bytes of a message that are sent with its job.
+const GATHER: u64 = 32 * 1024;
+
 /// Most that wait at a time; beyond that the one that has waited longest goes.
 const MOST_IDLE: usize = 50;
 
@@ -23,7 +28,7 @@ pub(crate) struct Worker {
     child: Child,
     /// Closed, it ends the process.
     input: Option<ChildStdin>,
-    output: ChildStdout,
+    output: BufReader<ChildStdout>,
 }
 
 impl Worker {
@@ -35,21 +40,19 @@ impl Worker {
             .stdout(Stdio::piped())
             .spawn()?;
         let missing = || io::Error::other("a process without pipes");
-        let output = child.stdout.take().ok_or_else(missing)?;
+        let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
         Ok(Worker { input: child.stdin.take(), output, child })
     }
 
     /// Has a job done. After an error nobody knows whether it was, and the worker is of no more use.
     pub(crate) fn perform(&mut self, job: &Job, body: &Body) -> io::Result<Done> {
-        let bytes = postcard::to_stdvec(job).map_err(io::Error::other)?;
-        if bytes.len() > LONGEST {
-            return Err(io::Error::other("the job is too long"));
-        }
-        let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        input.write_all(&(bytes.len() as u32).to_le_bytes())?;
-        input.write_all(&bytes)?;
-        io::copy(&mut body.reader(), input)?;
-        input.flush()?;
+        let mut input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        // Job and small message go in one system call.
+        let mut gathered = frame(job)?;
+        let mut body = body.reader();
+        (&mut body).take(GATHER).read_to_end(&mut gathered)?;
+        input.write_all(&gathered)?;
+        io::copy(&mut body, &mut input)?;
         let mut length = [0; 4];
         self.output.read_exact(&mut length).map_err(|_| io::Error::other("it ended without an answer"))?;
         let length = u32::from_le_bytes(length) as usize;
@@ -64,6 +67,17 @@ impl Worker {
     fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+/// A job or an answer, behind its length.
+pub(crate) fn frame(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut frame = postcard::to_extend(value, vec![0; 4]).map_err(io::Error::other)?;
+    let length = frame.len() - 4;
+    if length > LONGEST {
+        return Err(io::Error::other("the job or the answer is too long"));
+    }
+    frame[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    Ok(frame)
 }
 
 impl Drop for Worker {
