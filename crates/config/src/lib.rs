@@ -19,6 +19,7 @@ pub mod list;
 pub mod logical;
 pub mod main_cf;
 pub mod master_cf;
+mod name_hash;
 mod number;
 pub mod param;
 pub mod params;

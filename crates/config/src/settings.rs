@@ -4,7 +4,6 @@
 //! Texts of [`Kind::Raw`] are not expanded; who uses them says what their names stand for.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::families;
 use crate::host::{self, HostFacts};
 use crate::main_cf::MainCf;
 use crate::master_cf::Service;
+use crate::name_hash::ByName;
 use crate::number;
 use crate::param::{Default, Entry, HostValue, Kind, Param, ReadAs, Rule, Value};
 use crate::params::{self, AREAS};
@@ -156,7 +156,7 @@ impl Settings {
 }
 
 /// The defaults that are made of what the host is, for this main.cf.
-pub(crate) fn host_defaults(main: &MainCf, host: &HostFacts) -> HashMap<&'static str, String> {
+pub(crate) fn host_defaults(main: &MainCf, host: &HostFacts) -> ByName<&'static str, String> {
     Sources::new(main, &[], &Origin { file: "".into(), line: 0 }, host).computed
 }
 
@@ -167,10 +167,10 @@ fn default_is_empty(name: &str) -> bool {
 /// What is set, and by whom; and what the host says.
 #[derive(Debug, Clone)]
 struct Sources {
-    set: HashMap<String, Setting>,
-    computed: HashMap<&'static str, String>,
+    set: ByName<String, Setting>,
+    computed: ByName<&'static str, String>,
     /// The expanded texts of names that the registry does not know.
-    own_texts: HashMap<String, Box<str>>,
+    own_texts: ByName<String, Box<str>>,
     process_name: String,
 }
 
@@ -199,7 +199,7 @@ impl Scope for Sources {
 
 impl Sources {
     fn new(main: &MainCf, overrides: &[(String, String)], origin: &Origin, host: &HostFacts) -> Sources {
-        let mut set = HashMap::new();
+        let mut set = ByName::default();
         let file: Arc<str> = main.file().into();
         for entry in main.entries() {
             let origin = Origin { file: file.clone(), line: entry.line };
@@ -214,8 +214,8 @@ impl Sources {
         }
         let mut sources = Sources {
             set,
-            computed: HashMap::new(),
-            own_texts: HashMap::new(),
+            computed: ByName::default(),
+            own_texts: ByName::default(),
             process_name: host.process_name.clone(),
         };
         for area in AREAS {

@@ -3,9 +3,9 @@
 //! A handle is named exactly as its parameter: `settings.get(params::message_size_limit)`. Parameters named after
 //! a master.cf service (`smtp_destination_recipient_limit`, `policy_time_limit`) are in [`crate::families`].
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::name_hash::ByName;
 use crate::param::{Area, Entry};
 
 macro_rules! areas {
@@ -70,8 +70,8 @@ impl AreaId {
 /// Where an entry stands: the number of its area, and its number there.
 pub(crate) type Place = (usize, usize);
 
-static PLACES: LazyLock<HashMap<&'static str, Place>> = LazyLock::new(|| {
-    let mut places = HashMap::new();
+static PLACES: LazyLock<ByName<&'static str, Place>> = LazyLock::new(|| {
+    let mut places = ByName::default();
     for (area_number, area) in AREAS.iter().enumerate() {
         for (number, entry) in area.entries.iter().enumerate() {
             places.insert(entry.name, (area_number, number));

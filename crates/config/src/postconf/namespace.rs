@@ -2,7 +2,7 @@
 //! the administrator's own that are set and used.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::Fatal;
 use crate::expand::{self, Scope};
@@ -10,6 +10,7 @@ use crate::families::FAMILIES;
 use crate::host::HostFacts;
 use crate::main_cf::MainCf;
 use crate::master_cf::MasterCf;
+use crate::name_hash::ByName;
 use crate::param::{Default, Kind};
 use crate::params;
 use crate::settings;
@@ -126,7 +127,7 @@ impl Scope for Seen<'_> {
     }
 }
 
-fn builtin(computed: &HashMap<&'static str, String>) -> BTreeMap<String, Node> {
+fn builtin(computed: &ByName<&'static str, String>) -> BTreeMap<String, Node> {
     let nodes = params::AREAS.iter().flat_map(|area| {
         area.entries.iter().map(|entry| {
             let class = match entry.name {
