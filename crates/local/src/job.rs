@@ -49,7 +49,7 @@ pub(crate) struct ReadList {
 /// What came of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Done {
-    /// Delivered; with what a command said.
+    /// Delivered; with what a command said, or where in a file the message begins.
     Delivered(String),
     /// A list of destinations.
     List {
@@ -72,7 +72,7 @@ const LONGEST_LIST: u64 = 4 * 1024 * 1024;
 /// Does the work, with the rights that this process has.
 pub(crate) fn perform(work: &Work, body: &mut dyn Read, length: u64) -> Done {
     let done = match work {
-        Work::Append(job) => mbox::append(job, body, length).map(|()| String::new()),
+        Work::Append(job) => mbox::append(job, body, length).map(|begins| begins.to_string()),
         Work::Store(job) => maildir::store(job, body, length).map(|()| String::new()),
         Work::Run(job) => command::run(job, body, length),
         Work::Read(list) => return read(list),

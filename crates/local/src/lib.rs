@@ -5,6 +5,7 @@
 //! machines, also by LMTP, is the business of crate `send`.
 #![forbid(unsafe_code)]
 
+mod biff;
 mod command;
 mod content;
 pub mod deliver_as;

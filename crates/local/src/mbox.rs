@@ -37,14 +37,14 @@ pub(crate) enum FileKind {
     Any,
 }
 
-/// Appends `length` bytes of `body`.
-pub(crate) fn append(job: &Append, body: &mut dyn Read, length: u64) -> Result<(), Failure> {
+/// Appends `length` bytes of `body`. Gives the place in the file where the message begins; 0 for what is no file.
+pub(crate) fn append(job: &Append, body: &mut dyn Read, length: u64) -> Result<u64, Failure> {
     let file = open(&job.path).map_err(|error| Failure::mailbox("cannot open file", &error))?;
     let found = file.metadata().map_err(|error| Failure::mailbox("cannot look at file", &error))?;
     check(job, &found)?;
     if !found.is_file() {
         // A device or a pipe: nothing to lock, nothing to take back.
-        return write(job, body, length, &file, None).map_err(|trouble| trouble.failure());
+        return write(job, body, length, &file, None).map(|()| 0).map_err(|trouble| trouble.failure());
     }
     let _lock_file = job.locking.lock_path(&job.path)?;
     job.locking.lock_file(&file)?;
@@ -56,7 +56,8 @@ pub(crate) fn append(job: &Append, body: &mut dyn Read, length: u64) -> Result<(
             return Failure::new(Status::new(4, 2, 0), format!("{}; {text}", trouble.failure().text));
         }
         trouble.failure()
-    })
+    })?;
+    Ok(before)
 }
 
 /// What went wrong while a message was written.
@@ -197,7 +198,7 @@ mod tests {
     }
 
     fn deliver(job: &Append, text: &str) -> Result<(), Failure> {
-        append(job, &mut text.as_bytes(), text.len() as u64)
+        append(job, &mut text.as_bytes(), text.len() as u64).map(drop)
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tables::{StatusFilter, Tables};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use crate::biff::Biff;
 use crate::content::Body;
 use crate::deliver_as::Deliverer;
 use crate::in_hand::{InHand, Report};
@@ -145,6 +146,7 @@ impl Opening<'_> {
                 users: Users::open(&tables, self.users),
                 deliverer,
                 resubmitter: Arc::clone(self.resubmitter),
+                biff: settings.get(params::biff).then(Biff::open).flatten(),
                 log,
                 transport: name.clone(),
             })),

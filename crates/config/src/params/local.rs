@@ -16,7 +16,7 @@ params! { local, "Local delivery";
     allow_mail_to_files: Text(form: SetOf(&["alias", "forward", "include"])) = "alias, forward", Works;
 
     /// Whether local(8) tells the comsat service of new mail.
-    biff: Bool = "yes", Planned("this part of local delivery is not built yet");
+    biff: Bool = "yes", Works;
 
     /// The directory in which local(8) runs commands.
     command_execution_directory: Raw = "", Works;
@@ -49,7 +49,7 @@ params! { local, "Local delivery";
     forward_path: Raw = "$home/.forward${recipient_delimiter}${extension}, $home/.forward", Works;
 
     /// Whether the Delivered-To: address stays the same while aliases and `.forward` are followed.
-    frozen_delivered_to: Bool = "yes", Planned("this part of local delivery is not built yet");
+    frozen_delivered_to: Bool = "yes", Works;
 
     /// The mailbox of each user, relative to the home directory; with `/` at the end a Maildir.
     home_mailbox: Text = "", Works;

@@ -54,6 +54,9 @@ pub(super) struct Named {
     /// The user whose `.forward` it is.
     pub(super) user: Option<User>,
     pub(super) sender: Address,
+    /// What Delivered-To: says: the address that this attempt began with, or, without frozen_delivered_to, the alias or user that
+    /// was followed last.
+    pub(super) delivered: Address,
     /// Who forwards: the owner of an alias (owner-NAME), a user by his `.forward`, a recipient by a list. Mail for anybody else goes
     /// into a new message then, so that a failure there is no failure here.
     pub(super) forwarder: Option<String>,
@@ -90,7 +93,8 @@ pub(super) struct Expansion<'a> {
     seen: HashSet<String>,
     taken: usize,
     lines: Vec<(Recipient, Outcome)>,
-    forwards: Vec<(Address, Vec<Recipient>)>,
+    /// New messages: sender, Delivered-To:, recipients.
+    forwards: Vec<(Address, Address, Vec<Recipient>)>,
     /// The recipient is an alias.
     pub(super) is_alias: bool,
     /// It, and what the sender asked to be told of it, went on in another message.
@@ -124,6 +128,7 @@ impl<'a> Expansion<'a> {
             rights: None,
             user: None,
             sender: self.in_hand.message.envelope.sender.clone(),
+            delivered: self.recipient.address.clone(),
             forwarder: None,
             extension: String::new(),
             way: Vec::new(),
@@ -143,7 +148,7 @@ impl<'a> Expansion<'a> {
     /// Forwards what is to be forwarded, and says what became of the recipient.
     pub(super) async fn report(mut self) -> Report {
         let put_off = self.lines.iter().any(|(_, outcome)| outcome.kind == mail::OutcomeKind::Deferred);
-        for (sender, recipients) in std::mem::take(&mut self.forwards) {
+        for (sender, delivered, recipients) in std::mem::take(&mut self.forwards) {
             if put_off {
                 break;
             }
@@ -153,7 +158,7 @@ impl<'a> Expansion<'a> {
                 }
                 continue;
             }
-            match self.forward(sender, recipients).await {
+            match self.forward(sender, &delivered, recipients).await {
                 Ok(id) => {
                     self.passed_on = true;
                     self.delivered(&self.recipient.clone(), format!("forwarded as {id}"));
@@ -218,6 +223,14 @@ impl<'a> Expansion<'a> {
         true
     }
 
+    /// What Delivered-To: says in the mailbox of this recipient, and behind an alias or a `.forward` of his.
+    pub(super) fn delivered_behind(&self, named: &Named) -> Address {
+        match self.agent.settings.frozen_delivered_to {
+            true => named.delivered.clone(),
+            false => named.recipient.address.clone(),
+        }
+    }
+
     /// Lets a name come again.
     pub(super) fn forget(&mut self, name: &str) {
         self.seen.remove(name);
@@ -230,9 +243,12 @@ impl<'a> Expansion<'a> {
             return;
         }
         let recipient = Recipient { address, ..named.recipient.clone() };
-        match self.forwards.iter_mut().find(|(other, _)| other == sender) {
-            Some((_, recipients)) => recipients.push(recipient),
-            None => self.forwards.push((sender.clone(), vec![recipient])),
+        let same = |(other, delivered, _): &&mut (Address, Address, _)| {
+            other == sender && *delivered == named.delivered
+        };
+        match self.forwards.iter_mut().find(same) {
+            Some((.., recipients)) => recipients.push(recipient),
+            None => self.forwards.push((sender.clone(), named.delivered.clone(), vec![recipient])),
         }
     }
 
@@ -344,7 +360,12 @@ impl<'a> Expansion<'a> {
 
     // ---- new messages
 
-    async fn forward(&self, sender: Address, wanted: Vec<Recipient>) -> Result<QueueId, Failure> {
+    async fn forward(
+        &self,
+        sender: Address,
+        delivered: &Address,
+        wanted: Vec<Recipient>,
+    ) -> Result<QueueId, Failure> {
         let agent = self.agent;
         let mut recipients: Vec<Recipient> = Vec::new();
         for named in wanted {
@@ -361,7 +382,7 @@ impl<'a> Expansion<'a> {
         }
         let settings = &agent.settings;
         let loop_mark = match settings.prepends_delivered_to("forward") {
-            true => delivered_to(&self.recipient.address),
+            true => delivered_to(delivered),
             false => String::new(),
         };
         let head = |id: &QueueId| {

@@ -49,7 +49,8 @@ impl Expansion<'_> {
         }
         let owner = settings.strict_mailbox_ownership.then(|| self.agent.deliverer.rights(rights).uid);
         let kind = FileKind::Mailbox { owner };
-        self.append(&path, named, rights, kind, settings.locking.clone()).await.map_err(|failure| {
+        let appended = self.append(&path, named, rights, kind, settings.locking.clone()).await;
+        let begins = appended.map_err(|failure| {
             if failure.text.ends_with(" is not owned by recipient") {
                 maillog::warning!(
                     self.agent.log,
@@ -63,6 +64,9 @@ impl Expansion<'_> {
                 }
             }
         })?;
+        if let Some(biff) = &self.agent.biff {
+            biff.tell(&user.name, &begins);
+        }
         self.delivered(&named.recipient, "delivered to mailbox");
         Ok(())
     }
@@ -155,7 +159,7 @@ impl Expansion<'_> {
             hostname: self.agent.settings.myhostname.clone(),
             limit: self.agent.settings.mailbox_size_limit,
         });
-        self.perform(rights, store).await
+        self.perform(rights, store).await.map(drop)
     }
 
     async fn append(
@@ -165,7 +169,7 @@ impl Expansion<'_> {
         rights: Rights,
         kind: FileKind,
         locking: Locking,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         let append = Work::Append(Append {
             path: path.to_owned(),
             format: Format::mbox(separator(named) + &self.head(named, "file")),
@@ -176,9 +180,9 @@ impl Expansion<'_> {
         self.perform(rights, append).await
     }
 
-    async fn perform(&self, rights: Rights, work: Work) -> Result<(), Failure> {
+    async fn perform(&self, rights: Rights, work: Work) -> Result<String, Failure> {
         match self.agent.deliverer.perform(rights, None, work, Some(&self.in_hand.body)).await {
-            Done::Delivered(_) => Ok(()),
+            Done::Delivered(said) => Ok(said),
             Done::Failed(failure) => Err(failure),
             Done::List { .. } | Done::NoList | Done::UnsafeList(_) => {
                 Err(Failure::system("the delivery process gave an answer that makes no sense"))
@@ -193,8 +197,7 @@ impl Expansion<'_> {
             head.push_str(&original_to(&named.recipient.original));
         }
         if self.agent.settings.prepends_delivered_to(kind) {
-            // frozen_delivered_to: the address that this attempt began with.
-            head.push_str(&delivered_to(&self.recipient.address));
+            head.push_str(&delivered_to(&self.delivered_behind(named)));
         }
         head
     }

@@ -18,6 +18,7 @@ use mail::Recipient;
 use maillog::Log;
 use route::Routing;
 
+use crate::biff::Biff;
 use crate::deliver_as::Deliverer;
 use crate::failure::Failure;
 use crate::in_hand::{InHand, Report};
@@ -33,6 +34,8 @@ pub(crate) struct LocalAgent {
     pub(crate) users: Users,
     pub(crate) deliverer: Deliverer,
     pub(crate) resubmitter: Arc<Resubmitter>,
+    /// Who is told of new mail in mailboxes.
+    pub(crate) biff: Option<Biff>,
     /// `postfix/local`.
     pub(crate) log: Log,
     /// The service's name: what `relay=` says, and what routing calls this agent.

@@ -114,6 +114,7 @@ impl Expansion<'_> {
             rights: alias.owner,
             user: None,
             sender: alias.errors_to.unwrap_or_else(|| named.sender.clone()),
+            delivered: self.delivered_behind(named),
             forwarder,
             extension: match alias.extension_unmatched {
                 true => names.local[names.user.len()..].to_owned(),
@@ -160,6 +161,7 @@ impl Expansion<'_> {
             rights: Some(rights),
             user: Some(user.clone()),
             sender: named.sender.clone(),
+            delivered: self.delivered_behind(named),
             forwarder: named.forwarder.clone().or_else(|| Some(names.user.clone())),
             extension: match matched {
                 true => String::new(),

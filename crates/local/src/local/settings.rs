@@ -25,6 +25,7 @@ pub(crate) struct LocalSettings {
     pub(crate) owner_request_special: bool,
     pub(crate) reset_owner_alias: bool,
     pub(crate) forward_path: String,
+    pub(crate) frozen_delivered_to: bool,
     pub(crate) mailbox_transport_maps: Maps,
     pub(crate) mailbox_transport: String,
     pub(crate) mailbox_command_maps: Maps,
@@ -73,6 +74,7 @@ impl LocalSettings {
             expand_owner_alias: settings.get(params::expand_owner_alias),
             owner_request_special: settings.get(params::owner_request_special),
             reset_owner_alias: settings.get(params::reset_owner_alias),
+            frozen_delivered_to: settings.get(params::frozen_delivered_to),
             forward_path: settings.get(params::forward_path).to_owned(),
             mailbox_transport_maps: maps(
                 "mailbox_transport_maps",
