@@ -14,6 +14,7 @@
 //! - `verify/`: whether an address is deliverable, by probes. `journal.rs`: a cache that outlives its process.
 //! - `cleanup/`, `content.rs`: header, envelope and content on their way in.
 //! - `milter/`: filters of others that hear and change what comes.
+//! - `qmqpd/`: whole messages by QMQP.
 //! - `pickup.rs`, `maildrop.rs`, `submitter.rs`: messages of the sendmail command, and whose they may be.
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod milter;
 mod pickup;
 mod postscreen;
 mod prepare;
+mod qmqpd;
 mod queue_link;
 mod serve;
 mod service;

@@ -16,6 +16,7 @@ use crate::cleanup::Cleanup;
 use crate::cleanup::received::Received;
 use crate::cleanup::services::{CleanupServices, Overrides};
 use crate::postscreen::{self, Screen};
+use crate::qmqpd::Qmqpd;
 use crate::queue_link::QueueLink;
 use crate::service::{Service, Shared, tables};
 use crate::submitter::Submitters;
@@ -29,6 +30,8 @@ pub struct Prepared {
     pub(crate) services: HashMap<u32, Arc<Service>>,
     /// By line in master.cf, too.
     pub(crate) screens: HashMap<u32, Arc<Screen>>,
+    /// By line in master.cf, too.
+    pub(crate) qmqpd: HashMap<u32, Arc<Qmqpd>>,
     pub(crate) pickup: PickupSettings,
     pub(crate) ids: Arc<Mutex<IdGenerator>>,
     /// The way to the queue, once master has made it.
@@ -82,26 +85,29 @@ pub fn prepare(
         cleanups: &cleanups,
         verify: &verify,
     };
-    let mut services = HashMap::new();
+    let (mut services, mut qmqpd) = (HashMap::new(), HashMap::new());
     for service in configuration.services() {
-        let heard = matches!(service.kind, ServiceKind::Inet | ServiceKind::Pass);
-        if !heard || service.program != "smtpd" {
+        if !matches!(service.kind, ServiceKind::Inet | ServiceKind::Pass) {
             continue;
         }
-        match Service::open(&shared, service) {
-            Ok(opened) => {
-                services.insert(opened.line, Arc::new(opened));
+        let opened = match service.program.as_str() {
+            "smtpd" => Service::open(&shared, service)
+                .map(|opened| _ = services.insert(opened.line, Arc::new(opened))),
+            "qmqpd" => {
+                let line = u32::try_from(service.line).unwrap_or(u32::MAX);
+                Qmqpd::open(&shared, service).map(|opened| _ = qmqpd.insert(line, Arc::new(opened)))
             }
-            Err(why) => {
-                let program = log.service(main.get(params::syslog_name), "smtpd");
-                maillog::fatal!(
-                    program,
-                    "{}, line {}: service {} is not started: {why}",
-                    service.file,
-                    service.line,
-                    service.name
-                );
-            }
+            _ => continue,
+        };
+        if let Err(why) = opened {
+            let program = log.service(main.get(params::syslog_name), &service.program);
+            maillog::fatal!(
+                program,
+                "{}, line {}: service {} is not started: {why}",
+                service.file,
+                service.line,
+                service.name
+            );
         }
     }
     let anvil = match configuration.service_of_program("anvil") {
@@ -119,6 +125,7 @@ pub fn prepare(
     let cleanup = cleanups.for_settings(&configuration, &settings, &log)?;
     Ok(Prepared {
         services,
+        qmqpd,
         screens,
         pickup: PickupSettings {
             submitters: Submitters::open(&settings, &tables(&pickup_log)),

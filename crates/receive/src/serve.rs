@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::prepare::Prepared;
 use crate::queue_link::QueueLink;
 use crate::service::Service;
-use crate::{pickup, postscreen, smtpd};
+use crate::{pickup, postscreen, qmqpd, smtpd};
 
 /// How long to wait after an accept that failed for lack of something (descriptors, memory).
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -156,6 +156,8 @@ fn listen(
         tasks.spawn(accept(Arc::clone(receive), Arc::clone(service), listener));
     } else if let Some(screen) = receive.prepared.screens.get(&line) {
         tasks.spawn(postscreen::serve(Arc::clone(receive), Arc::clone(screen), listener));
+    } else if let Some(service) = receive.prepared.qmqpd.get(&line) {
+        tasks.spawn(qmqpd::serve(Arc::clone(receive), Arc::clone(service), listener));
     } else {
         return Err(format!("master.cf, line {line}: the service was not started; the log says why"));
     }

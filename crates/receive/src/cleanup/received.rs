@@ -47,11 +47,7 @@ impl Received {
         }
         let mut out = String::from("Received: from ");
         out.push_str(client.helo.as_deref().unwrap_or(&client.name));
-        let address = match client.address {
-            Some(IpAddr::V6(address)) => format!("IPv6:{address}"),
-            Some(IpAddr::V4(address)) => address.to_string(),
-            None => "unknown".into(),
-        };
+        let address = address_of(client);
         // Writing to a String does not fail.
         let _ = writeln!(out, " ({} [{address}])", client.name);
         if let Some(facts) = client.tls.as_ref().filter(|_| self.tls) {
@@ -91,6 +87,26 @@ impl Received {
         }
     }
 
+    /// For mail of a QMQP client.
+    pub(crate) fn of_qmqp(
+        &self,
+        client: &ClientFacts,
+        envelope: &Envelope,
+        id: &QueueId,
+        now: SystemTime,
+    ) -> String {
+        let Received { hostname, mail_name, .. } = self;
+        let (name, date) = (&client.name, date::rfc5322(now));
+        let address = address_of(client);
+        let (before, after) = match &envelope.recipients[..] {
+            [only] => (format!(" id {id}\n\tfor <{}>", only.address.to_external()), String::new()),
+            _ => (String::new(), format!("\n\tid {id}")),
+        };
+        format!(
+            "Received: from {name} ({name} [{address}])\n\tby {hostname} ({mail_name}) with QMQP{before}{after}; {date}\n"
+        )
+    }
+
     /// For mail of this machine's user.
     pub(crate) fn of_user(&self, uid: u32, id: &QueueId, now: SystemTime) -> String {
         let Received { hostname, mail_name, .. } = self;
@@ -98,6 +114,15 @@ impl Received {
             "Received: by {hostname} ({mail_name}, from userid {uid})\n\tid {id}; {}\n",
             date::rfc5322(now)
         )
+    }
+}
+
+/// As an address literal has it (RFC 5321 section 4.1.3).
+fn address_of(client: &ClientFacts) -> String {
+    match client.address {
+        Some(IpAddr::V6(address)) => format!("IPv6:{address}"),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        None => "unknown".into(),
     }
 }
 

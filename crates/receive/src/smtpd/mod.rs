@@ -8,7 +8,7 @@ mod deadline;
 mod footed;
 pub(crate) mod handshake;
 mod milters;
-mod peer_name;
+pub(crate) mod peer_name;
 mod proxied;
 pub(crate) mod proxy_filter;
 pub(crate) mod sasl;
