@@ -23,6 +23,7 @@ mod name_hash;
 mod number;
 pub mod param;
 pub mod params;
+pub mod ports;
 pub mod postconf;
 pub mod renamed;
 mod settings;

@@ -124,7 +124,8 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn agent(&self) -> Result<(Agent, StatusFilter), String> {
         let warnings = self.log.clone();
-        let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
+        let tables =
+            Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text))).within(self.settings);
         let (settings, log, deliverer) = (self.settings, self.log.clone(), self.deliverer.clone());
         let name = &self.service.name;
         let filter = match self.service.program.as_str() {

@@ -5,6 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// A command, its words, its input.
+type Step<'a> = (&'a str, &'a [&'a str], &'a str);
+
 /// What one command did, without the names of folders and programs.
 #[derive(Debug, PartialEq, Eq)]
 struct Did {
@@ -67,7 +70,7 @@ impl Side {
 }
 
 /// The same on both sides, one after the other; gives what differs.
-fn compare(name: &str, source: &[u8], steps: &[(&str, &[&str], &str)], differences: &mut Vec<String>) {
+fn compare(name: &str, source: &[u8], steps: &[Step<'_>], differences: &mut Vec<String>) {
     let sides = [Side::new(&[]), Side::new(&[env!("CARGO_BIN_EXE_mailclad")])];
     for side in &sides {
         side.write("t", source);
@@ -143,7 +146,7 @@ fn of_kind(kind: &str) -> Vec<String> {
     {
         let table = format!("{kind}:DIR/t");
         let table = table.as_str();
-        let cases: &[(&str, &[u8], &[(&str, &[&str], &str)])] = &[
+        let cases: &[(&str, &[u8], &[Step<'_>])] = &[
             ("build", SOURCE, &[
                 ("postmap", &[table], ""),
                 ("postmap", &["-s", table], ""),
@@ -183,7 +186,7 @@ fn of_kind(kind: &str) -> Vec<String> {
             compare(&format!("{kind} {name}"), source, steps, &mut differences);
         }
         if matches!(kind, "hash" | "btree" | "lmdb") {
-            let cases: &[(&str, &[(&str, &[&str], &str)])] = &[
+            let cases: &[(&str, &[Step<'_>])] = &[
                 (
                     "delete",
                     &[
@@ -243,7 +246,7 @@ fn of_kind(kind: &str) -> Vec<String> {
 }
 
 fn other_cases(differences: &mut Vec<String>) {
-    let others: &[(&str, &[u8], &[(&str, &[&str], &str)])] = &[
+    let others: &[(&str, &[u8], &[Step<'_>])] = &[
         (
             "usage",
             SOURCE,

@@ -631,7 +631,7 @@ fn settings_of(configuration: &Configuration) -> Result<Settings, String> {
 }
 
 fn permissions(settings: &Settings, log: &Log) -> Permissions {
-    Permissions::open(settings, &open_tables(service_log(log, settings, "qmgr")))
+    Permissions::open(settings, &open_tables(service_log(log, settings, "qmgr")).within(settings))
 }
 
 /// Tables whose trouble is logged there.
@@ -640,7 +640,7 @@ fn open_tables(log: Log) -> tables::Tables {
 }
 
 fn routing(configuration: &Configuration, settings: &Settings, log: &Log) -> Routing {
-    let tables = open_tables(service_log(log, settings, "trivial-rewrite"));
+    let tables = open_tables(service_log(log, settings, "trivial-rewrite")).within(settings);
     Routing::new(settings, &tables, configuration.host())
 }
 

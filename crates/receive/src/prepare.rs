@@ -128,7 +128,7 @@ pub fn prepare(
         qmqpd,
         screens,
         pickup: PickupSettings {
-            submitters: Submitters::open(&settings, &tables(&pickup_log)),
+            submitters: Submitters::open(&settings, &tables(&pickup_log).within(&settings)),
             log: pickup_log,
             cleanup,
             received: Received::read(&settings),

@@ -142,7 +142,7 @@ impl Service {
         let settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
         let syslog_name = settings.get(params::syslog_name);
         let log = shared.log.service(syslog_name, "smtpd");
-        let tables = tables(&log);
+        let tables = tables(&log).within(&settings);
         let (level, notices) = ServerLevel::of(&settings)?;
         for tls::Notice(text) in notices {
             maillog::warning!(log, "{text}");
@@ -365,7 +365,7 @@ pub(crate) fn open_tls(
         maillog::info!(log, "initializing the server-side TLS engine");
     }
     let files = &shared.tls.files;
-    let names = SniMaps::open(settings, &tables(log), files);
+    let names = SniMaps::open(settings, &tables(log).within(settings), files);
     let opening = Opening { settings, level, service, files, names };
     let opened = Server::open(opening, &mut notices);
     for tls::Notice(text) in notices {

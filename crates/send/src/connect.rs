@@ -65,6 +65,11 @@ pub(crate) async fn to_server(
         Ok(socket) => socket,
         Err(error) => return Err(failed(server, &reason(&error))),
     };
+    if service.window > 0 {
+        // Before the connection, or the window is not told to the server. A size that the system does not give is no reason to fail.
+        let _ = socket.set_send_buffer_size(service.window);
+        let _ = socket.set_recv_buffer_size(service.window);
+    }
     if let Some(address) = service.bind.address_for(server.address)
         && let Err(error) = socket.bind(SocketAddr::new(address, 0))
     {

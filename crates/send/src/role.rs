@@ -42,7 +42,8 @@ pub fn prepare(
 ) -> Result<Prepared, String> {
     let resolver = Arc::new(Resolver::from_system());
     let warnings = log.clone();
-    let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text)));
+    let settings = configuration.settings("smtp").map_err(|errors| errors.to_string())?;
+    let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text))).within(&settings);
     let (mut services, files) = (HashMap::new(), Arc::new(Files::default()));
     for entry in configuration.services() {
         if !matches!(entry.program.as_str(), "smtp" | "lmtp") {
@@ -54,7 +55,6 @@ pub fn prepare(
         }
         services.insert(entry.name.clone(), service.map(Arc::new));
     }
-    let settings = configuration.settings("smtp").map_err(|errors| errors.to_string())?;
     let family =
         service::family(settings.get(params::inet_protocols), settings.get(params::smtp_address_preference));
     let reports = tlsrpt::Sender::new(&settings, family, resolver, pickup, log.clone())?;

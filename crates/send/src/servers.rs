@@ -102,7 +102,7 @@ pub(crate) async fn find(service: &Service, next_hop: &NextHop) -> Result<Found,
     {
         return Ok(found);
     }
-    let port = port_number(wanted).ok_or_else(|| {
+    let port = config::ports::number(&service.known_ports, wanted).ok_or_else(|| {
         let text = format!("unknown service: {wanted}");
         Outcome::deferred(Status::new(4, 3, 5), "none", text)
     })?;
@@ -352,17 +352,6 @@ fn lookup_failed(service: &Service, name: &str, kind: &str, failure: &Failure) -
     match failure.is_absence() {
         true => Outcome::bounced(Status::new(5, 4, 4), "none", text),
         false => Outcome::deferred(Status::new(4, 4, 3), "none", text),
-    }
-}
-
-/// A number, or a name of this trade.
-fn port_number(name: &str) -> Option<u16> {
-    match name {
-        "smtp" => Some(25),
-        "lmtp" => Some(24),
-        "submission" => Some(587),
-        "smtps" | "submissions" => Some(465),
-        other => other.parse().ok(),
     }
 }
 

@@ -93,6 +93,10 @@ pub(crate) struct Service {
     pub(crate) delay_decimals: usize,
     /// For a server without 8BITMIME, 8-bit parts become quoted-printable (disable_mime_output_conversion).
     pub(crate) converts: bool,
+    /// known_tcp_ports
+    pub(crate) known_ports: String,
+    /// tcp_windowsize in bytes; 0 for the system's own.
+    pub(crate) window: u32,
     /// What a message's own header says of its content counts (detect_8bit_encoding_header).
     pub(crate) detects_eight_bit: bool,
     pub(crate) mime: mail::mime::Limits,
@@ -252,6 +256,8 @@ impl Service {
             delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
                 .unwrap_or(2),
             converts: !settings.get(params::disable_mime_output_conversion),
+            known_ports: settings.get(params::known_tcp_ports).to_owned(),
+            window: u32::try_from(settings.get(params::tcp_windowsize)).unwrap_or(0),
             detects_eight_bit: settings.get(params::detect_8bit_encoding_header),
             mime: mime_limits(&settings),
             fallback_relays: config::list::split(settings.client(params::smtp_fallback_relay))

@@ -159,9 +159,25 @@ impl Map {
     }
 }
 
+/// Bounds of questions and answers, in bytes; each is the parameter of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// `socketmap_max_query_size`
+    pub(crate) socketmap_query: usize,
+    /// `socketmap_max_reply_size`
+    pub(crate) socketmap_reply: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { socketmap_query: 10_000, socketmap_reply: 100_000 }
+    }
+}
+
 /// Opens tables and keeps them, so that all sessions of a process share one copy of each.
 pub struct Tables {
     warn: Warn,
+    limits: Limits,
     open: Mutex<HashMap<(String, Flags), Arc<Map>>>,
 }
 
@@ -171,7 +187,21 @@ const MAX_NESTING: usize = 16;
 impl Tables {
     /// An empty room whose warnings go to `warn`.
     pub fn new(warn: Warn) -> Self {
-        Tables { warn, open: Mutex::new(HashMap::new()) }
+        Tables { warn, limits: Limits::default(), open: Mutex::new(HashMap::new()) }
+    }
+
+    /// With the bounds that settings have for tables behind a network.
+    pub fn within(self, settings: &config::Settings) -> Self {
+        let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
+        let limits = Limits {
+            socketmap_query: size(settings.get(config::params::socketmap_max_query_size)),
+            socketmap_reply: size(settings.get(config::params::socketmap_max_reply_size)),
+        };
+        Tables { limits, ..self }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// A room that keeps its warnings to itself.

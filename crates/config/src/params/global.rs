@@ -7,13 +7,13 @@ params! { global, "Everywhere";
     compatibility_level: Text = "0", Works;
 
     /// Whether domain names are converted as in IDNA2003.
-    enable_idna2003_compatibility: NBool = "no", Planned("it is not built yet");
+    enable_idna2003_compatibility: NBool = "no", Accepted("names are encoded as IDNA2008 has it; the four characters that IDNA2003 had otherwise are not mapped away");
 
     /// Which fault is brought about on purpose; for tests.
     fault_injection_code: Int = "0", Accepted("faults are injected by the test suite, not by configuration");
 
     /// Names of TCP ports that count without the system's own list.
-    known_tcp_ports: Text(form: List) = "lmtp=24, smtp=25, smtps=submissions=465, submission=587", Planned("it is not built yet");
+    known_tcp_ports: Text(form: List) = "lmtp=24, smtp=25, smtps=submissions=465, submission=587", Works;
 
     /// How long a line or table entry in memory may become, in bytes; longer text is cut in pieces.
     line_length_limit: Int(min: 512) = "2048", Works;
@@ -43,5 +43,5 @@ params! { global, "Everywhere";
     strict_smtputf8: Bool = "no", Works;
 
     /// The size of TCP windows in bytes; 0 for the system's own.
-    tcp_windowsize: Int = "0", Planned("it is not built yet");
+    tcp_windowsize: Int = "0", Works;
 }

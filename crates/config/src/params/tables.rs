@@ -52,8 +52,8 @@ params! { tables, "Lookup tables";
     proxywrite_service_name: Text(min: 1, form: Service) = "proxywrite", Accepted("lookups are made in the process that needs them; no proxymap process is asked");
 
     /// How long a socketmap query may be, in bytes.
-    socketmap_max_query_size: Int(min: 1) = "10000", Planned("it is not built yet");
+    socketmap_max_query_size: Int(min: 1) = "10000", Works;
 
     /// How long a socketmap reply may be, in bytes.
-    socketmap_max_reply_size: Int(min: 1) = "100000", Planned("it is not built yet");
+    socketmap_max_reply_size: Int(min: 1) = "100000", Works;
 }

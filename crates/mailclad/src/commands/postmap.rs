@@ -29,7 +29,7 @@ pub(super) fn run_as(program: &str, format: Format, args: &[OsString], host: &Ho
     let result = parse(program, format, args).and_then(|line| {
         let settings = line.settings(program, host)?;
         let default_type = settings.get(params::default_database_type).to_owned();
-        perform(program, &Request { default_type, ..line.request })
+        perform(program, &settings, &Request { default_type, ..line.request })
     });
     finish(program, result)
 }
@@ -41,6 +41,7 @@ pub(super) fn rebuild_aliases(config_directory: &Path, host: &HostFacts) -> Exit
         let databases = config::list::split(settings.get(params::alias_database));
         perform(
             program,
+            &settings,
             &Request {
                 action: Action::Create,
                 options: Options::new(Format::Alias),
@@ -66,14 +67,15 @@ fn finish(program: &str, result: Result<bool, String>) -> ExitCode {
     }
 }
 
-fn perform(program: &str, request: &Request) -> Result<bool, String> {
+fn perform(program: &str, settings: &Settings, request: &Request) -> Result<bool, String> {
     let name = program.to_owned();
     let tables = Tables::new(Arc::new(move |text: &str| {
         // A table that can not be opened ends the command; the fatal message says why.
         if !text.starts_with("error: ") {
             let _ = writeln!(std::io::stderr(), "{name}: warning: {text}");
         }
-    }));
+    }))
+    .within(settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| format!("start: {e}"))?;
     let mut output = std::io::BufWriter::new(std::io::stdout().lock());

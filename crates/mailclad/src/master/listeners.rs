@@ -52,7 +52,10 @@ impl Listeners {
                     ));
                 }
                 if !self.open.contains_key(&address) {
-                    let listener = bind(address).map_err(|error| {
+                    let window = configuration
+                        .settings_of(service)
+                        .map_or(0, |settings| settings.get(params::tcp_windowsize));
+                    let listener = bind(address, window).map_err(|error| {
                         format!(
                             "{}, line {line}: service {}: bind {} port {}: {error}{}",
                             service.file,
@@ -99,8 +102,9 @@ fn addresses(configuration: &Configuration, service: &Service) -> Result<Vec<Soc
         Some((host, port)) => (host, port),
         None => ("", service.name.as_str()),
     };
-    let port = port_number(port_name).ok_or_else(|| {
-        wrong(format!("\"{port_name}\" is no port number and no service name of /etc/services"))
+    let known = settings.get(params::known_tcp_ports);
+    let port = config::ports::number(known, port_name).ok_or_else(|| {
+        wrong(format!("\"{port_name}\" is no port number and no name of known_tcp_ports or /etc/services"))
     })?;
     let protocols = config::list::split(settings.get(params::inet_protocols));
     let allowed = |address: &IpAddr| {
@@ -152,30 +156,8 @@ fn has_ipv6(address: &IpAddr) -> bool {
     TcpListener::bind(SocketAddr::new(*address, 0)).is_ok()
 }
 
-/// Numbers, the names of this trade, and what /etc/services knows.
-fn port_number(name: &str) -> Option<u16> {
-    if let Ok(number) = name.parse() {
-        return Some(number);
-    }
-    let usual = match name {
-        "smtp" => Some(25),
-        "smtps" | "submissions" => Some(465),
-        "submission" => Some(587),
-        "lmtp" => Some(24),
-        "qmqp" => Some(628),
-        _ => None,
-    };
-    usual.or_else(|| {
-        let services = std::fs::read_to_string("/etc/services").ok()?;
-        services.lines().find_map(|line| {
-            let mut words = line.split('#').next()?.split_whitespace();
-            let (first, port) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
-            (first == name || words.any(|alias| alias == name)).then(|| port.parse().ok())?
-        })
-    })
-}
-
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// `window` is tcp_windowsize.
+fn bind(address: SocketAddr, window: i64) -> std::io::Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket =
         rustix::net::socket_with(family, SocketType::STREAM, rustix::net::SocketFlags::CLOEXEC, None)?;
@@ -183,6 +165,11 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     if address.is_ipv6() {
         // The IPv4 side has a socket of its own.
         rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if let Some(window) = usize::try_from(window).ok().filter(|window| *window > 0) {
+        // Connections have what the listening socket has, if it was set before.
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, window)?;
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, window)?;
     }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
@@ -194,16 +181,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_by_name_and_number() {
-        for (name, port) in [
-            ("25", Some(25)),
-            ("smtps", Some(465)),
-            ("submission", Some(587)),
-            ("no-such-service", None),
-            ("70000", None),
-        ] {
-            assert_eq!(port_number(name), port, "{name}");
-        }
+    fn the_window_is_the_one_that_was_asked_for() {
+        let size = |window| {
+            let listener = bind("127.0.0.1:0".parse().unwrap(), window).unwrap();
+            rustix::net::sockopt::socket_recv_buffer_size(&listener).unwrap()
+        };
+        // Linux gives twice as much, for its own use.
+        assert_eq!(size(20_000), 40_000);
+        assert_ne!(size(0), 40_000);
+        assert_eq!(size(-1), size(0));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl CleanupServices {
 fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result<Cleanup, String> {
     let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
     let log = log.service(settings.get(params::syslog_name), "cleanup");
-    let tables = tables(&log);
+    let tables = tables(&log).within(settings);
     let routing = Arc::new(Routing::new(settings, &tables, configuration.host()));
     let drop = config::list::split(settings.get(params::message_drop_headers));
     let checks = Checks::open(settings, &tables);

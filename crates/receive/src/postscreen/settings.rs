@@ -133,7 +133,7 @@ fn open(
     let settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
     let syslog_name = settings.get(params::syslog_name);
     let log = shared.log.service(syslog_name, "postscreen");
-    let tables = tables(&log);
+    let tables = tables(&log).within(&settings);
     let with = |name: &str, value: &str| {
         let mut changed = service.clone();
         changed.overrides.push((name.to_owned(), value.to_owned()));

@@ -59,7 +59,7 @@ impl Qmqpd {
         let sessions = if maxproc == 0 { Semaphore::MAX_PERMITS } else { maxproc as usize };
         Ok(Qmqpd {
             authorized: MatchList::open(
-                &tables(&log),
+                &tables(&log).within(&settings),
                 clients.name(),
                 settings.get(clients),
                 MatchStyle::HostsAndAddresses(ParentStyle::of(clients.name(), parents)),

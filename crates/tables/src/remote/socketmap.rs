@@ -8,15 +8,12 @@ use super::connection::{Connection, Ending, Endpoint};
 use crate::lookup::Lookup;
 use crate::map::{Opened, Opening, WaitingTable};
 
-/// Longest answer: the default of socketmap_max_reply_size.
-const LONGEST_REPLY: usize = 100_000;
-/// Longest question: the default of socketmap_max_query_size.
-const LONGEST_QUERY: usize = 10_000;
-
 struct SocketMap {
     spec: String,
     name: String,
     connection: Connection,
+    /// Longest question, in bytes.
+    longest_query: usize,
 }
 
 pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
@@ -36,10 +33,12 @@ pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
     if name.is_empty() {
         return Err(bad());
     }
+    let limits = opening.tables.limits();
     Ok(Opened::Waiting(Box::new(SocketMap {
         spec: format!("socketmap:{}", opening.name),
         name: name.to_owned(),
-        connection: Connection::new(endpoint, Ending::Netstring, LONGEST_REPLY),
+        connection: Connection::new(endpoint, Ending::Netstring, limits.socketmap_reply),
+        longest_query: limits.socketmap_query,
     })))
 }
 
@@ -48,7 +47,7 @@ impl WaitingTable for SocketMap {
         Box::pin(async move {
             let question = format!("{} {key}", self.name);
             let failed = |why: String| Lookup::Failed(format!("{}: {why}", self.spec));
-            if question.len() > LONGEST_QUERY {
+            if question.len() > self.longest_query {
                 return failed(format!("a question of {} bytes is too long", question.len()));
             }
             let netstring = format!("{}:{question},", question.len());
@@ -101,6 +100,31 @@ mod tests {
         ] {
             match (table.lookup(key).await.into_result(), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected, "{key}"),
+                (Err(why), Err(part)) => assert!(why.contains(part), "{key}: {why}"),
+                other => panic!("{key}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn bounds() {
+        let port = serve(|question| match question {
+            b"9:names one," => b"8:OK value,".to_vec(),
+            _ => b"9:OK values,".to_vec(),
+        });
+        let main = "socketmap_max_query_size = 9\nsocketmap_max_reply_size = 8\n";
+        let main = config::MainCf::parse("main.cf", main.as_bytes()).unwrap();
+        let settings = config::Settings::load(&main, &[], &config::HostFacts::default()).unwrap();
+        let tables = Tables::silent().within(&settings);
+        let table = tables.map(&format!("socketmap:inet:127.0.0.1:{port}:names"), Flags::default());
+        for (key, expected) in [
+            ("one", Ok("value")),
+            ("four", Err("a question of 10 bytes is too long")),
+            ("two", Err("too long")),
+        ] {
+            let found = table.lookup(key).await.into_result();
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), Some(expected), "{key}"),
                 (Err(why), Err(part)) => assert!(why.contains(part), "{key}: {why}"),
                 other => panic!("{key}: {other:?}"),
             }
