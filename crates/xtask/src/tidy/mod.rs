@@ -62,7 +62,7 @@ pub(crate) fn findings(root: &Path) -> Vec<Finding> {
 /// The text files of the workspace, by their path from its root.
 struct Files(Vec<(PathBuf, String)>);
 
-/// Folders that hold no source of ours.
+/// Folders that hold no source of ours. In a second work tree `.git` is a file.
 const NOT_OURS: [&str; 3] = ["target", "quickstart", ".git"];
 
 impl Files {
@@ -79,10 +79,11 @@ impl Files {
             let entry = entry.map_err(failed)?;
             let path = folder.join(entry.file_name());
             let kind = entry.file_type().map_err(failed)?;
+            if NOT_OURS.iter().any(|name| path == Path::new(name)) {
+                continue;
+            }
             if kind.is_dir() {
-                if !NOT_OURS.iter().any(|name| path == Path::new(name)) {
-                    self.read_folder(root, &path)?;
-                }
+                self.read_folder(root, &path)?;
             } else if kind.is_file()
                 // What is not text is not looked at.
                 && let Ok(text) = String::from_utf8(fs::read(root.join(&path)).map_err(failed)?)
