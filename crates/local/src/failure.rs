@@ -2,6 +2,7 @@
 
 use std::io;
 
+use mail::outcome::RemoteReply;
 use mail::{Outcome, Status};
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +11,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Failure {
     pub(crate) status: Status,
     pub(crate) text: String,
+    /// What a command said, or its exit status in words: `Diagnostic-Code: x-unix;` of notices.
+    #[serde(default)]
+    pub(crate) said: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(status: Status, text: impl Into<String>) -> Failure {
-        Failure { status, text: text.into() }
+        Failure { status, text: text.into(), said: None }
     }
 
     /// A mailbox that can not be written: full ones return mail, all others defer it.
@@ -39,10 +43,12 @@ impl Failure {
 
     /// The outcome for a recipient.
     pub(crate) fn outcome(self, relay: &str) -> Outcome {
-        match self.status.class {
+        let outcome = match self.status.class {
             5 => Outcome::bounced(self.status, relay, self.text),
             _ => Outcome::deferred(self.status, relay, self.text),
-        }
+        };
+        let remote = self.said.map(|text| RemoteReply { mta: String::new(), text });
+        Outcome { remote, ..outcome }
     }
 }
 

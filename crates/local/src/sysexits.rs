@@ -51,14 +51,25 @@ pub(crate) fn judge(ending: Ending, command: &str, output: &str) -> Option<Failu
             Failure::system(format!("Command died with signal {signal}: \"{command}\"{said}"))
         }
         Ending::Exited(status) => match Status::split_from(output).filter(|(found, _)| found.class != 2) {
-            Some((found, text)) => Failure::new(found, text),
-            None => match TABLE.iter().find(|(number, ..)| *number == status) {
-                Some((_, found, meaning)) => Failure::new(*found, format!("{meaning}{said}")),
-                None => {
-                    let text = format!("Command died with status {status}: \"{command}\"{said}");
-                    Failure::new(Status::new(5, 3, 0), text)
-                }
-            },
+            Some((found, text)) => {
+                Failure { said: Some(text.trim_end().to_owned()), ..Failure::new(found, text) }
+            }
+            None => {
+                let known = TABLE.iter().find(|(number, ..)| *number == status);
+                let failure = match known {
+                    Some((_, found, meaning)) => Failure::new(*found, format!("{meaning}{said}")),
+                    None => {
+                        let text = format!("Command died with status {status}: \"{command}\"{said}");
+                        Failure::new(Status::new(5, 3, 0), text)
+                    }
+                };
+                let said = match known {
+                    _ if !output.is_empty() => output.trim_end().to_owned(),
+                    Some((.., meaning)) => (*meaning).to_owned(),
+                    None => format!("unknown mail system error {status}"),
+                };
+                Failure { said: Some(said), ..failure }
+            }
         },
     })
 }

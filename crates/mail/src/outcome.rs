@@ -33,7 +33,7 @@ pub const ALIAS_EXPANDED: &str = "alias expanded";
 /// What a remote server said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteReply {
-    /// Its name; `Remote-MTA: dns; NAME`.
+    /// Its name; `Remote-MTA: dns; NAME`. Empty for a command of this machine, whose words become `Diagnostic-Code: x-unix;`.
     pub mta: String,
     /// Its reply, code first.
     pub text: String,

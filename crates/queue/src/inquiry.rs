@@ -154,7 +154,7 @@ impl Inquiry<'_> {
                     status: progress.status,
                     text: progress.text,
                     relay: progress.relay,
-                    remote: progress.remote,
+                    remote: progress.remote.filter(|(mta, _)| !mta.is_empty()),
                     tls: progress.tls,
                 })
             })

@@ -226,6 +226,10 @@ impl Notice<'_> {
             };
             out.push_str(&format!("Action: {action}\nStatus: {}\n", progress.status));
             match &progress.remote {
+                // A command of this machine.
+                Some((mta, said)) if mta.is_empty() => {
+                    out.push_str(&wrapped(&format!("Diagnostic-Code: x-unix; {said}")));
+                }
                 Some((mta, reply)) => {
                     out.push_str(&format!("Remote-MTA: dns; {mta}\n"));
                     out.push_str(&wrapped(&format!("Diagnostic-Code: smtp; {reply}")));
