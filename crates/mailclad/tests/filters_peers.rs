@@ -74,11 +74,13 @@ fn postgrey_lets_in_who_comes_again() {
 fn rspamd_judges() {
     let (port, folder) = (free_port(), open_folder());
     let dir = folder.path().display().to_string();
+    // The list that comes with it takes half a minute to be read.
+    std::fs::write(folder.path().join("tlds"), "test\ncom\n").unwrap();
     std::fs::write(
         folder.path().join("rspamd.conf"),
         format!(
             "options {{ pidfile = \"{dir}/pid\"; filters = \"\"; tempdir = \"{dir}\"; dns {{ nameserver = [\"127.0.0.1\"]; timeout = 1s; }} \
-             local_addrs = [\"192.0.2.0/24\"]; hs_cache_dir = \"{dir}\"; }}\n\
+             local_addrs = [\"192.0.2.0/24\"]; hs_cache_dir = \"{dir}\"; url_tld = \"{dir}/tlds\"; }}\n\
              logging {{ type = \"file\"; filename = \"{dir}/log\"; level = \"info\"; }}\n\
              actions {{ reject = 15; add_header = 6; }}\n\
              worker \"rspamd_proxy\" {{ bind_socket = \"127.0.0.1:{port}\"; milter = yes; count = 1; \
