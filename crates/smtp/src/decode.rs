@@ -157,8 +157,14 @@ impl DataDecoder {
                     return (input.len(), Progress::More);
                 }
                 Some(lf) => {
-                    self.piece(&rest[..lf], out);
                     done += lf + 1;
+                    if let Some(text) = self.ordinary_line(&rest[..lf]) {
+                        self.lines.text(text, out);
+                        self.lines.line_end(out);
+                        self.previous_bare = false;
+                        continue;
+                    }
+                    self.piece(&rest[..lf], out);
                     if self.end_of_line(out) {
                         return (done, Progress::Complete);
                     }
@@ -181,6 +187,15 @@ impl DataDecoder {
     /// A line ended in a lone LF (only noticed when the mode detects them).
     pub fn bare_lf(&self) -> bool {
         self.lines.bare_lf
+    }
+
+    /// The text of a line that is whole, ends in one CR and begins with no dot, behind the first line: nearly all of them.
+    fn ordinary_line<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        if self.at != At::Start || self.lines.held_cr > 0 || self.first.is_some() {
+            return None;
+        }
+        let text = line.strip_suffix(b"\r")?;
+        (text.first() != Some(&b'.') && text.last() != Some(&b'\r')).then_some(text)
     }
 
     /// Part of a line, without LF.

@@ -247,7 +247,8 @@ impl Driver<'_> {
                     self.remember(&question);
                     self.answer(question, connection).await
                 }
-                Next::StartTls(upgrade) => match self.starttls(upgrade, connection).await {
+                // Once in a session, and larger than all that waits for a command.
+                Next::StartTls(upgrade) => match Box::pin(self.starttls(upgrade, connection)).await {
                     Ok(step) => step,
                     Err(end) => return end,
                 },
