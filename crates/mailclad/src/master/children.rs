@@ -76,9 +76,12 @@ impl Children {
 
     /// Starts every role. The error is fatal: at the first start nothing half-working stays.
     pub(super) async fn start_all(&mut self, listeners: &Listeners) -> Result<(), String> {
+        // All of them read the configuration at the same time.
         for role in ORDER {
             let running = self.spawn(role)?;
             self.running.insert(role, running);
+        }
+        for role in ORDER {
             self.ask_for_key_files(role).await?;
         }
         for (one, other) in LINKS {
