@@ -23,7 +23,8 @@ const HEADER: u64 = 1024 * 1024;
 impl InHand {
     /// Takes a delivery of the queue apart.
     pub(crate) fn new(delivery: Delivery, body: Body) -> std::io::Result<InHand> {
-        let mut beginning = Vec::new();
+        let room = usize::try_from(body.length.min(HEADER)).unwrap_or_default() + 1;
+        let mut beginning = Vec::with_capacity(room);
         body.reader().take(HEADER).read_to_end(&mut beginning)?;
         let delivered_to = header::split(&beginning)
             .0

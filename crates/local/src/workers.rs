@@ -49,6 +49,7 @@ impl Worker {
         let mut input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         // Job and small message go in one system call.
         let mut gathered = frame(job)?;
+        gathered.reserve(usize::try_from(body.length.min(GATHER)).unwrap_or_default() + 1);
         let mut body = body.reader();
         (&mut body).take(GATHER).read_to_end(&mut gathered)?;
         input.write_all(&gathered)?;
