@@ -1,11 +1,13 @@
 //! The table, and what the machine can do at all.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;
 use std::time::Instant;
 
 use super::scenario::{Measured, Scenario};
+use super::subject::Kind;
 
 /// A scenario with the medians of both.
 pub(crate) struct Row {
@@ -18,18 +20,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(scenario: &Scenario, measured: &[Vec<Measured>; 2]) -> Row {
-        let of = |runs: &[Measured]| Measured {
-            cost: median(runs.iter().map(|run| run.cost)),
-            rate: median(runs.iter().map(|run| run.rate)),
+    pub(crate) fn new(scenario: &Scenario, runs: &HashMap<Kind, Vec<Measured>>) -> Row {
+        let of = |kind| {
+            let runs = runs.get(&kind).map_or(&[][..], Vec::as_slice);
+            Measured {
+                cost: median(runs.iter().map(|run| run.cost)),
+                rate: median(runs.iter().map(|run| run.rate)),
+            }
         };
         Row {
             name: scenario.name,
             unit: scenario.unit,
             goal: scenario.goal,
             is_cpu: scenario.is_cpu(),
-            postfix: of(&measured[0]),
-            mailclad: of(&measured[1]),
+            postfix: of(Kind::Postfix),
+            mailclad: of(Kind::Mailclad),
         }
     }
 

@@ -9,7 +9,7 @@ use openssl::ssl::SslVersion;
 use super::load::{self, Load, Tls};
 use super::processes;
 use super::sink::Sink;
-use super::subject::Subject;
+use super::subject::{Kind, Subject};
 
 /// One kind of work.
 pub(crate) struct Scenario {
@@ -36,8 +36,10 @@ enum Work {
     Relay { sessions: usize },
     /// The same, until everything is in the Maildir.
     Maildir { sessions: usize },
-    /// Memory of a session that does nothing.
-    Idle { sessions: usize },
+    /// Memory of a session that does nothing: with few sessions of Postfix, which has a process for each, and with many of Mailclad.
+    Idle { postfix: usize, mailclad: usize },
+    /// Time of `postqueue -p` with so many messages in the queue.
+    List { messages: usize },
     /// From `postfix start` until mail is accepted.
     Start,
     /// `sendmail`, one after another.
@@ -168,7 +170,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "idle-memory",
         unit: "KB a TLS session",
         goal: 35.0 / 1530.0,
-        work: Work::Idle { sessions: 90 },
+        work: Work::Idle { postfix: 90, mailclad: 10_000 },
+    },
+    Scenario {
+        name: "list",
+        unit: "µs a message of 20,000",
+        goal: 1.0 / 5.0,
+        work: Work::List { messages: 20_000 },
     },
     Scenario { name: "start", unit: "ms until mail is accepted", goal: 1.0 / 5.0, work: Work::Start },
     Scenario { name: "sendmail", unit: "message", goal: 1.0 / 2.0, work: Work::Submit { messages: 100 } },
@@ -177,7 +185,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 impl Scenario {
     /// Is the cost CPU time of a unit?
     pub(crate) fn is_cpu(&self) -> bool {
-        !matches!(self.work, Work::Idle { .. } | Work::Start)
+        !matches!(self.work, Work::Idle { .. } | Work::List { .. } | Work::Start)
     }
 
     /// One run.
@@ -217,7 +225,12 @@ impl Scenario {
                 subject.empty_mailbox();
                 self.until(subject, sessions, "x@maildir.test", || subject.delivered() >= sessions).await
             }
-            Work::Idle { sessions } => {
+            Work::Idle { postfix, mailclad } => {
+                let (sessions, first) = match subject.kind {
+                    Kind::Postfix => (*postfix, 0),
+                    // What the first sessions bring into memory belongs to all of them.
+                    Kind::Mailclad => (scaled(*mailclad), scaled(*mailclad) / 10),
+                };
                 let load = Load {
                     server: address(subject, Key::Ecdsa),
                     tls: Some(TLS13),
@@ -229,12 +242,29 @@ impl Scenario {
                 };
                 // Processes of earlier work would hold these sessions for nothing.
                 subject.restart()?;
+                let some = load::idle(&load, first).await?;
                 let before = subject.memory();
-                let held = load::idle(&load, *sessions).await?;
+                let held = load::idle(&load, sessions - first).await?;
                 let after = subject.memory();
-                drop(held);
-                let kilobytes = after.saturating_sub(before) as f64 / 1024.0 / *sessions as f64;
+                drop((some, held));
+                let kilobytes = after.saturating_sub(before) as f64 / 1024.0 / (sessions - first) as f64;
                 Ok(Measured { cost: kilobytes, rate: 0.0 })
+            }
+            Work::List { messages } => {
+                let messages = scaled(*messages);
+                subject.fill_queue(address(subject, Key::Rsa), messages).await?;
+                let began = Instant::now();
+                let output =
+                    subject.command("postqueue", &["-p"]).output().map_err(|error| error.to_string())?;
+                let taken = began.elapsed();
+                let listed = output.stdout.windows(7).filter(|text| *text == b"x@held.").count();
+                subject.empty_queue()?;
+                match listed {
+                    listed if listed == messages => {
+                        Ok(Measured { cost: taken.as_secs_f64() * 1e6 / messages as f64, rate: 0.0 })
+                    }
+                    listed => Err(format!("{listed} of {messages} messages are listed")),
+                }
             }
             Work::Start => {
                 let taken = subject.restart()?;

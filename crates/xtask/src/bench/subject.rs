@@ -1,15 +1,17 @@
 //! A mail system in a folder of its own: Debian's Postfix, or Mailclad, with the same main.cf and master.cf on the same file system.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::load::{self, Load};
 use super::processes;
 
 /// Which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Postfix,
     Mailclad,
@@ -81,8 +83,9 @@ impl Subject {
              smtpd_tls_security_level = may\nsmtpd_tls_session_cache_database = btree:{dir}/data/smtpd_scache\n\
              smtp_tls_security_level = encrypt\nsmtp_tls_connection_reuse = yes\n\
              smtp_tls_session_cache_database = btree:{dir}/data/smtp_scache\n\
-             relay_domains = discard.test, relay.test\nlocal_recipient_maps =\nrelay_recipient_maps =\n\
-             transport_maps = inline:{{ {{discard.test = discard:}}, {{relay.test = smtp:[127.0.0.1]:{relay}}} }}\n\
+             relay_domains = discard.test, relay.test, held.test\ndefer_transports = hold\n\
+             default_process_limit = 11000\nlocal_recipient_maps =\nrelay_recipient_maps =\n\
+             transport_maps = inline:{{ {{discard.test = discard:}}, {{relay.test = smtp:[127.0.0.1]:{relay}}}, {{held.test = hold:}} }}\n\
              virtual_mailbox_domains = maildir.test\nvirtual_mailbox_maps = static:box/\n\
              virtual_mailbox_base = {dir}/mail\nvirtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n"
         );
@@ -155,6 +158,34 @@ impl Subject {
         let _ = fs::remove_dir_all(self.dir.join("mail/box"));
     }
 
+    /// Fills the queue with messages that wait.
+    pub(crate) async fn fill_queue(&self, server: SocketAddr, messages: usize) -> Result<(), String> {
+        let load = Load {
+            server,
+            tls: None,
+            clients: 20,
+            sessions: 20,
+            messages: messages.div_ceil(20),
+            size: 1024,
+            recipient: "x@held.test".into(),
+        };
+        load::run(&load).await?;
+        self.wait_for("mail to be put off", || {
+            let log = fs::read(self.dir.join("mail.log")).unwrap_or_default();
+            log.windows(15).filter(|text| *text == b"status=deferred").count() >= messages
+        })
+    }
+
+    /// Removes every message.
+    pub(crate) fn empty_queue(&self) -> Result<(), String> {
+        let output = self.command("postsuper", &["-d", "ALL"]).output().map_err(|error| error.to_string())?;
+        match output.status.success() {
+            // The next filling is not to see what this one said.
+            true => fs::write(self.dir.join("mail.log"), "").map_err(|error| error.to_string()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
     /// Waits until the queue is empty: what was accepted costs until it is gone.
     pub(crate) fn wait_until_idle(&self) -> Result<(), String> {
         self.wait_for("an empty queue", || {
@@ -191,6 +222,6 @@ const SERVICES: &str = "pickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cl
 tlsmgr unix - - n 1000? 1 tlsmgr\nrewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\n\
 defer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\nverify unix - - n - 1 verify\nflush unix n - n 1000? 0 flush\n\
 proxymap unix - - n - - proxymap\nproxywrite unix - - n - 1 proxymap\nsmtp unix - - n - - smtp\nrelay unix - - n - - smtp\n\
-showq unix n - n - - showq\nerror unix - - n - - error\nretry unix - - n - - error\ndiscard unix - - n - - discard\n\
+showq unix n - n - - showq\nerror unix - - n - - error\nretry unix - - n - - error\nhold unix - - n - - error\ndiscard unix - - n - - discard\n\
 local unix - n n - - local\nvirtual unix - n n - - virtual\nlmtp unix - - n - - lmtp\nanvil unix - - n - 1 anvil\n\
 scache unix - - n - 1 scache\ntlsproxy unix - - n - 0 tlsproxy\npostlog unix-dgram n - n - 1 postlogd\n";
