@@ -12,6 +12,7 @@
 
 mod body;
 mod disk;
+mod rows;
 mod schema;
 mod sqlite;
 mod store;

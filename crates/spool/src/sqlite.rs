@@ -1,13 +1,15 @@
 //! The store of one machine: a SQLite database in the queue directory.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use mail::{Address, BodyType, Envelope, Message, Notify, Origin, Purpose, QueueId, Recipient, Return};
-use rusqlite::types::Type;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
+use mail::{Message, QueueId};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
+use crate::rows::{
+    CORRUPT, HELD, MESSAGE, Promises, in_row, json, micros, read_or_damaged, read_progress, read_recipient,
+    time,
+};
 use crate::schema;
 use crate::store::{
     ATTEMPTS_KEPT, Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
@@ -17,10 +19,6 @@ use crate::store::{
 pub struct SqliteStore {
     connection: Connection,
 }
-
-/// The columns of a message, in the order that [`read_message`] expects; `body` is last and may be left out.
-const MESSAGE: &str = "id, arrival, next_attempt, attempts, held, warned, expire, size, checksum, sender, promises, \
-                       origin, filter";
 
 impl SqliteStore {
     /// Opens or makes the database at `path`, for writing.
@@ -171,10 +169,6 @@ impl Store for SqliteStore {
     }
 }
 
-/// Values of the column `held`.
-const HELD: i64 = 1;
-const CORRUPT: i64 = 2;
-
 fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::Add { message, content, hold } => add(connection, message, content, *hold),
@@ -231,22 +225,6 @@ fn execute(
 ) -> Result<(), StoreError> {
     connection.prepare_cached(statement)?.execute(values)?;
     Ok(())
-}
-
-/// The promises of an envelope, as they stand in their column. What is added later gets a default, for the rows of before.
-#[derive(Serialize, Deserialize)]
-struct Promises {
-    body: BodyType,
-    smtputf8: bool,
-    ret: Option<Return>,
-    envid: Option<String>,
-    require_tls: bool,
-    #[serde(default)]
-    verp: Option<String>,
-    #[serde(default)]
-    tls_optional: bool,
-    #[serde(default)]
-    purpose: Purpose,
 }
 
 fn add(connection: &Connection, message: &Message, content: &Content, hold: bool) -> Result<(), StoreError> {
@@ -376,154 +354,6 @@ fn add_attempt(
     )
 }
 
-/// A message; of one whose row is damaged what can be read. One damaged row must not keep the others from being delivered.
-fn read_or_damaged(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let why = match read_message(row) {
-        Ok(stored) => return Ok(stored),
-        Err(error) => in_row(error)?,
-    };
-    let number = |column: usize| row.get::<_, i64>(column).unwrap_or(0);
-    Ok(Stored {
-        message: Message {
-            id: parsed(row, 0, QueueId::parse)?,
-            envelope: Envelope {
-                sender: parsed(row, 9, |text| Address::internal(text).ok()).unwrap_or_default(),
-                ..Envelope::default()
-            },
-            origin: Origin::Internal,
-            arrival: time(number(1)),
-            size: number(7).unsigned_abs(),
-            checksum: row.get(8).unwrap_or(0),
-            filter: None,
-        },
-        states: Vec::new(),
-        body: row.get(13).unwrap_or(None),
-        held: held(number(4)),
-        damage: Some(format!("its row is damaged: {why}")),
-        next_attempt: time(number(2)),
-        attempts: 0,
-        warned: false,
-        expire: false,
-    })
-}
-
-/// What is wrong with one row; other trouble is everybody's.
-fn in_row(error: rusqlite::Error) -> rusqlite::Result<String> {
-    match error {
-        rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => Ok(error.to_string()),
-        other => Err(other),
-    }
-}
-
-fn held(value: i64) -> Held {
-    match value {
-        0 => Held::No,
-        CORRUPT => Held::Corrupt,
-        _ => Held::Yes,
-    }
-}
-
-fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose } =
-        from_json(row, 10)?;
-    let origin: Origin = from_json(row, 11)?;
-    Ok(Stored {
-        message: Message {
-            id: parsed(row, 0, QueueId::parse)?,
-            envelope: Envelope {
-                sender: parsed(row, 9, |text| Address::internal(text).ok())?,
-                recipients: Vec::new(),
-                body,
-                smtputf8,
-                ret,
-                envid,
-                require_tls,
-                verp,
-                tls_optional,
-                purpose,
-            },
-            origin,
-            arrival: time(row.get(1)?),
-            size: row.get::<_, i64>(7)? as u64,
-            checksum: row.get(8)?,
-            filter: row.get(12)?,
-        },
-        states: Vec::new(),
-        body: row.get(13)?,
-        held: held(row.get(4)?),
-        damage: None,
-        next_attempt: time(row.get(2)?),
-        attempts: row.get(3)?,
-        warned: row.get(5)?,
-        expire: row.get(6)?,
-    })
-}
-
-fn read_recipient(row: &Row<'_>) -> rusqlite::Result<(u32, Recipient, RecipientState)> {
-    let (orcpt, notify): (Option<String>, Notify) = from_json(row, 3)?;
-    let recipient = Recipient {
-        address: parsed(row, 1, |text| Address::internal(text).ok())?,
-        original: parsed(row, 2, |text| Address::internal(text).ok())?,
-        orcpt,
-        notify,
-    };
-    let word: String = row.get(4)?;
-    let progress = || read_progress(row, 5);
-    let state = match word.as_str() {
-        "pending" => RecipientState::Pending,
-        "deferred" => RecipientState::Deferred(progress()?),
-        "failed" => RecipientState::Failed(progress()?),
-        "delivered" => RecipientState::Delivered(progress()?),
-        other => return Err(damaged(4, format!("state {other:?}"))),
-    };
-    Ok((row.get(0)?, recipient, state))
-}
-
-/// Status, reason, relay, remote_mta, remote_reply, tls and tried, beginning at column `first`.
-fn read_progress(row: &Row<'_>, first: usize) -> rusqlite::Result<Progress> {
-    let (mta, reply): (Option<String>, Option<String>) = (row.get(first + 3)?, row.get(first + 4)?);
-    Ok(Progress {
-        status: parsed(row, first, |text| text.parse().ok())?,
-        text: row.get(first + 1)?,
-        relay: row.get(first + 2)?,
-        remote: mta.zip(reply),
-        tls: row.get(first + 5)?,
-        at: time(row.get(first + 6)?),
-    })
-}
-
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| damaged(column, format!("value {text:?}")))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| damaged(column, error.to_string()))
-}
-
-fn damaged(column: usize, what: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Other(error.to_string()))
-}
-
-/// Microseconds since 1970, as all times stand in the tables.
-fn micros(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-        Err(_) => 0,
-    }
-}
-
-fn time(micros: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
 fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
     StoreError::Unusable(format!("{} can not be opened: {error}", path.display()))
 }
@@ -545,7 +375,7 @@ impl From<rusqlite::Error> for StoreError {
 
 #[cfg(test)]
 mod tests {
-    use mail::Status;
+    use mail::{Address, Envelope, Origin, Recipient, Status};
 
     use super::*;
 
