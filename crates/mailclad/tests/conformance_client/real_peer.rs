@@ -46,8 +46,8 @@ pub(crate) struct Running {
     kind: Kind,
     dir: PathBuf,
     child: Option<Child>,
-    /// What s_server said, and what was said through it.
-    dialogue: Arc<Mutex<Vec<String>>>,
+    /// What s_server said of handshakes (true), and what was said through it.
+    dialogue: Arc<Mutex<Vec<(bool, String)>>>,
 }
 
 impl Running {
@@ -92,14 +92,19 @@ impl Running {
                 let told = told.filter(|text| text.contains(" TLS connection established from "));
                 told.map(str::to_owned).collect()
             }
-            Kind::SServer => self.dialogue.lock().unwrap().clone(),
+            // The two streams come in an order of their own.
+            Kind::SServer => {
+                let lines = self.dialogue.lock().unwrap();
+                let of = |handshake| lines.iter().filter(move |line| line.0 == handshake);
+                of(true).chain(of(false)).map(|(_, line)| line.clone()).collect()
+            }
         }
     }
 
     /// Nobody is in the middle of a session. Exim and Postfix log what is looked at before they answer.
     pub(crate) fn is_alone(&self) -> bool {
         let dialogue = self.dialogue.lock().unwrap();
-        let count = |start: &str| dialogue.iter().filter(|line| line.starts_with(start)).count();
+        let count = |start: &str| dialogue.iter().filter(|(_, line)| line.starts_with(start)).count();
         count("Protocol version") == count("QUIT")
     }
 
@@ -191,14 +196,14 @@ impl Running {
         let mut input = child.stdin.take().unwrap();
         let (lines, heard) = std::sync::mpsc::channel();
         // What it says of handshakes comes by the second stream, what the client says by the first.
-        for stream in [
-            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
-            Box::new(child.stderr.take().unwrap()),
+        for (handshake, stream) in [
+            (false, Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>),
+            (true, Box::new(child.stderr.take().unwrap())),
         ] {
             let lines = lines.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    let _ = lines.send(line.trim_end_matches('\r').to_owned());
+                    let _ = lines.send((handshake, line.trim_end_matches('\r').to_owned()));
                 }
             });
         }
@@ -206,7 +211,7 @@ impl Running {
         let dialogue = Arc::clone(&self.dialogue);
         std::thread::spawn(move || {
             let mut in_data = false;
-            for line in heard {
+            for (handshake, line) in heard {
                 let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
                 let reply = match (&*line, &*verb) {
                     (".", _) if in_data => Some("250 2.0.0 Ok: queued as PEER"),
@@ -219,7 +224,7 @@ impl Running {
                     _ => None,
                 };
                 in_data = (in_data && line != ".") || verb == "DATA";
-                dialogue.lock().unwrap().push(line);
+                dialogue.lock().unwrap().push((handshake, line));
                 if let Some(reply) = reply
                     && input
                         .write_all(format!("{reply}\r\n").as_bytes())
