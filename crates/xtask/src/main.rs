@@ -1,9 +1,11 @@
-//! Chores of the project, as `cargo xtask CHORE`: `tidy` checks the house, `quickstart` shows it to a visitor.
+//! Chores of the project, as `cargo xtask CHORE`: `tidy` checks the house, `quickstart` shows it to a visitor, `bench` compares its
+//! speed with Postfix's, `instructions` with its own of before.
 //!
 //! Nothing here is part of the mail server.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod instructions;
 mod quickstart;
 mod tidy;
 
@@ -14,8 +16,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   tidy                       check arrows between crates, file headers, dead files, unsafe code
   quickstart [--once] [DIR]  make a mail server in a folder (default: quickstart), prove that mail flows over TLS,
                              and serve until interrupted; with --once, end after the proof
-  bench [--repeats N] [--only NAME] [--scale PERCENT] [--output FILE]
-                             Mailclad and Debian's Postfix side by side; with a release build, as root";
+  bench [--repeats N] [--only NAME] [--scale PERCENT] [--alone] [--output FILE]
+                             Mailclad and Debian's Postfix side by side; with a release build, as root
+  instructions [--record]    what fixed inputs cost, against the recorded counts; with a release build and valgrind";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +31,10 @@ fn main() -> ExitCode {
         },
         ["bench", rest @ ..] => match bench::Options::parse(rest) {
             Some(options) => bench::run(&options),
+            None => usage(),
+        },
+        ["instructions", rest @ ..] => match instructions::Options::parse(rest) {
+            Some(options) => instructions::run(&options),
             None => usage(),
         },
         _ => usage(),
