@@ -89,9 +89,14 @@ fn reply(query: &[u8], script: &[Script], udp: bool) -> Vec<u8> {
 
 /// Starts the server; gives its address and the count of questions.
 async fn serve(script: Vec<Script>) -> (SocketAddr, Arc<AtomicUsize>) {
-    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (udp, tcp) = loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        // Somebody else's connection may have this number.
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            break (udp, tcp);
+        }
+    };
     let address = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(address).await.unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, lines) = (Arc::clone(&asked), script.clone());
     tokio::spawn(async move {

@@ -13,6 +13,7 @@ use crate::token::{self, Token};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressList {
     parts: Vec<Part>,
+    lost_route: bool,
 }
 
 /// A piece of a list.
@@ -26,7 +27,7 @@ enum Part {
     GroupStart,
 }
 
-/// Lines of a rewritten header are filled up to here.
+/// Lines of a rewritten header are shorter.
 const LINE_LENGTH: usize = 70;
 
 impl AddressList {
@@ -36,7 +37,7 @@ impl AddressList {
     /// bracket is seen. Addresses that are separated by blanks only get the comma they lack.
     pub fn parse(text: &str, limit: usize) -> Self {
         let mut tokens = token::scan(text, limit);
-        let mut parser = Parser { parts: VecDeque::new(), address: VecDeque::new() };
+        let mut parser = Parser { parts: VecDeque::new(), address: VecDeque::new(), lost_route: false };
         let (mut word_may_come, mut in_group) = (true, false);
         while let Some(token) = tokens.pop() {
             match token {
@@ -78,7 +79,7 @@ impl AddressList {
             }
         }
         parser.end_address(false);
-        AddressList { parts: parser.parts.into() }
+        AddressList { parts: parser.parts.into(), lost_route: parser.lost_route }
     }
 
     /// The addresses in internal form, in order; those that can not be one (too long) are left out.
@@ -90,6 +91,11 @@ impl AddressList {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Did an address have a source route, which is not kept (RFC 5321 appendix C)?
+    pub fn lost_route(&self) -> bool {
+        self.lost_route
     }
 
     /// The one address of a text that may have one; null where there is none. `None`: there are more, or it can not be one.
@@ -125,7 +131,7 @@ impl AddressList {
         let mut out = name.to_owned();
         let mut line = out.len();
         for (index, item) in self.items().iter().enumerate() {
-            if index > 0 && line + 1 + item.len() > LINE_LENGTH {
+            if index > 0 && line + 1 + item.len() >= LINE_LENGTH {
                 out.push_str("\n\t");
                 line = 0;
             } else {
@@ -190,6 +196,7 @@ struct Parser {
     parts: VecDeque<Part>,
     /// The address that is being read.
     address: VecDeque<Token>,
+    lost_route: bool,
 }
 
 impl Parser {
@@ -204,6 +211,7 @@ impl Parser {
             && colon + 1 < tokens.len()
         {
             tokens.drain(..=colon);
+            self.lost_route = true;
         }
         self.parts.push_front(Part::Address(tokens));
         if missing_comma {
@@ -282,7 +290,7 @@ mod tests {
         let text = ["someone@somewhere.example.test"; 5].join(",");
         let header = AddressList::parse(&text, 1000).to_header("To:");
         assert!(header.starts_with("To: someone@") && header.matches("\n\tsome").count() == 2, "{header}");
-        assert!(header.lines().all(|line| line.len() <= LINE_LENGTH + 1));
+        assert!(header.lines().all(|line| line.len() < LINE_LENGTH));
         assert_eq!(AddressList::parse(&"a,".repeat(100), 10).addresses().len(), 5);
     }
 

@@ -444,7 +444,7 @@ impl HeaderPass {
     async fn rewrite(&self, place: Place, name: &str, value: &str) -> Result<Option<String>, Failed> {
         let routing = &self.rules.routing;
         let mut list = AddressList::parse(value, self.rules.token_limit);
-        let mut changed = false;
+        let mut changed = list.lost_route();
         for (index, address) in list.addresses().iter().enumerate() {
             let standard = routing.rewrite(self.context, address);
             let canonical = match self.mappings {
