@@ -72,6 +72,7 @@ fn serve(
         Role::Queue => {
             let commands = listen(&paths.queue_socket(), 0o666)?;
             let directory = configuration.directory().to_owned();
+            let opened = queue::OpenTables::open(&configuration, log)?;
             confine(&owner, &jail, log)?;
             let spool = spool::Spool::open(&paths.spool()).map_err(|error| error.to_string())?;
             let checked = log.clone();
@@ -89,6 +90,7 @@ fn serve(
             let start = queue::Start {
                 control,
                 configuration,
+                opened,
                 reread: reread(directory),
                 log: log.clone(),
                 tag,

@@ -239,3 +239,38 @@ fn start_does_not_keep_its_callers_pipe() {
     let stopped = site.run(&["postfix", "stop"], "");
     assert!(stopped.status.success(), "{stopped:?}");
 }
+
+/// A table that only root may read is open before the queue gives up root, is followed, and outlives a reload.
+#[test]
+fn the_queue_knows_tables_of_roots_own() {
+    let authority = Authority::new("Test CA");
+    let settings = "transport_maps = texthash:DIR/transport\nrelay_domains = static:all\n\
+                    smtpd_reject_unlisted_recipient = no\nsmtpd_relay_restrictions = permit_mynetworks, reject";
+    let site = Site::new(&authority, settings);
+    let folder = site.dir.path().to_owned();
+    let write = |site: &Site, text: &str| {
+        site.write("new", text);
+        std::fs::set_permissions(folder.join("new"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        std::fs::rename(folder.join("new"), folder.join("transport")).unwrap();
+    };
+    write(&site, "one.test discard:first\n");
+    let site = site.start();
+    let send = |number: usize| {
+        let mut client = Client::connect(site.port);
+        client.must("EHLO client.test", "250");
+        client.send("sender@site.test", &[&format!("u{number}@one.test")], "Subject: x\n\ntext\n");
+        site.wait_for_log(&[&format!("to=<u{number}@one.test>, "), "status="])
+    };
+    assert!(send(0).contains("status=sent (first)"), "{}", site.log());
+    write(&site, "one.test discard:second\n");
+    let mut number = 0;
+    let followed = wait_for(|| {
+        number += 1;
+        send(number).contains("status=sent (second)").then_some(())
+    });
+    assert!(followed.is_some(), "{}", site.log());
+    site.run(&["postfix", "reload"], "");
+    site.wait_for_log(&["reload"]);
+    assert!(send(number + 1).contains("status=sent (second)"), "{}", site.log());
+}

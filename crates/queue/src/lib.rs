@@ -29,6 +29,6 @@ mod schedule;
 mod stopped;
 mod template;
 
-pub use role::{Start, serve};
+pub use role::{OpenTables, Start, serve};
 pub use stopped::Stopped;
 pub use template::Templates;

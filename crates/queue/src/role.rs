@@ -42,6 +42,8 @@ pub struct Start {
     pub control: UnixStream,
     /// Both files, read by the program.
     pub configuration: Configuration,
+    /// The tables that they name.
+    pub opened: OpenTables,
     /// Reads them again, for reload.
     pub reread: Box<dyn Fn() -> Result<Configuration, String> + Send>,
     /// Where lines go; the tag's first part is syslog_name.
@@ -52,6 +54,47 @@ pub struct Start {
     pub spool: Spool,
     /// The socket of postqueue and postsuper.
     pub commands: std::os::unix::net::UnixListener,
+}
+
+/// The tables of this role. Opened with the rights of whoever starts it: files of root's alone can not be opened later.
+pub struct OpenTables {
+    rooms: Rooms,
+    routing: Arc<Routing>,
+    permissions: Permissions,
+}
+
+/// What is open, for a reload.
+struct Rooms {
+    routing: tables::Tables,
+    permissions: tables::Tables,
+}
+
+impl OpenTables {
+    /// Opens them. What can not be opened is logged, and its lookups are temporary errors.
+    pub fn open(configuration: &Configuration, log: &Log) -> Result<OpenTables, String> {
+        OpenTables::again(configuration, log, None)
+    }
+
+    /// Opens them after a reload.
+    fn again(configuration: &Configuration, log: &Log, before: Option<&Rooms>) -> Result<OpenTables, String> {
+        let settings = settings_of(configuration)?;
+        let open = |program: &str, before: Option<&tables::Tables>| {
+            let log = service_log(log, &settings, program);
+            let tables =
+                tables::Tables::new(Arc::new(move |text: &str| log.table_trouble(text))).within(&settings);
+            match before {
+                Some(before) => tables.after(before),
+                None => tables,
+            }
+        };
+        let routing = open("trivial-rewrite", before.map(|before| &before.routing));
+        let permissions = open("qmgr", before.map(|before| &before.permissions));
+        Ok(OpenTables {
+            routing: Arc::new(Routing::new(&settings, &routing, configuration.host())),
+            permissions: Permissions::open(&settings, &permissions),
+            rooms: Rooms { routing, permissions },
+        })
+    }
 }
 
 /// What happens to the role.
@@ -88,6 +131,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
     forward(calls, Role::Master, events.clone());
     let mut role = QueueRole::new(
         &start.configuration,
+        start.opened,
         &settings,
         start.log,
         IdGenerator::new(start.tag, settings.get(config::params::enable_long_queue_ids)),
@@ -104,6 +148,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
 }
 
 struct QueueRole {
+    rooms: Rooms,
     routing: Arc<Routing>,
     limits: Limits,
     permissions: Current,
@@ -153,6 +198,7 @@ impl QueueRole {
     /// With nothing under way, and no link to anybody.
     fn new(
         configuration: &Configuration,
+        tables: OpenTables,
         settings: &Settings,
         log: Log,
         ids: IdGenerator,
@@ -160,9 +206,10 @@ impl QueueRole {
         events: UnboundedSender<Event>,
     ) -> QueueRole {
         QueueRole {
-            routing: Arc::new(routing(configuration, settings, &log)),
+            rooms: tables.rooms,
+            routing: tables.routing,
             limits: Limits::read(configuration, settings),
-            permissions: Current::new(permissions(settings, &log)),
+            permissions: Current::new(tables.permissions),
             ids,
             qmgr: service_log(&log, settings, "qmgr"),
             bounce: service_log(&log, settings, "bounce"),
@@ -308,6 +355,15 @@ impl QueueRole {
                 self.draining = true;
                 call.answer(Reply::Done, Vec::new());
             }
+            Request::KeyFiles => {
+                let closed = tables::handed_over::closed().into_iter().collect();
+                call.answer(Reply::KeyFiles(closed), Vec::new());
+            }
+            Request::KeyFile { path, .. } => {
+                let file = descriptors.pop().map(std::fs::File::from);
+                tables::handed_over::take(&path, file.as_ref());
+                call.answer(Reply::Done, Vec::new());
+            }
             Request::Reload => call.answer(
                 match self.reload() {
                     Ok(()) => Reply::Done,
@@ -322,10 +378,11 @@ impl QueueRole {
     fn reload(&mut self) -> Result<(), String> {
         let configuration = (self.reread)()?;
         let settings = settings_of(&configuration)?;
-        let routing = routing(&configuration, &settings, &self.base_log);
+        let tables = OpenTables::again(&configuration, &self.base_log, Some(&self.rooms))?;
         self.limits = Limits::read(&configuration, &settings);
-        self.permissions.replace(permissions(&settings, &self.base_log));
-        self.routing = Arc::new(routing);
+        let OpenTables { rooms, routing, permissions } = tables;
+        self.permissions.replace(permissions);
+        (self.rooms, self.routing) = (rooms, routing);
         self.tell_mistakes();
         {
             let limits = &self.limits;
@@ -628,20 +685,6 @@ fn settings_of(configuration: &Configuration) -> Result<Settings, String> {
         None => configuration.settings("qmgr"),
     };
     settings.map_err(|errors| errors.to_string())
-}
-
-fn permissions(settings: &Settings, log: &Log) -> Permissions {
-    Permissions::open(settings, &open_tables(service_log(log, settings, "qmgr")).within(settings))
-}
-
-/// Tables whose trouble is logged there.
-fn open_tables(log: Log) -> tables::Tables {
-    tables::Tables::new(Arc::new(move |text: &str| log.table_trouble(text)))
-}
-
-fn routing(configuration: &Configuration, settings: &Settings, log: &Log) -> Routing {
-    let tables = open_tables(service_log(log, settings, "trivial-rewrite")).within(settings);
-    Routing::new(settings, &tables, configuration.host())
 }
 
 fn service_log(base: &Log, settings: &Settings, program: &str) -> Log {

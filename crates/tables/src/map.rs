@@ -179,6 +179,8 @@ pub struct Tables {
     warn: Warn,
     limits: Limits,
     open: Mutex<HashMap<(String, Flags), Arc<Map>>>,
+    /// Those that were open before a reload.
+    before: HashMap<(String, Flags), Arc<Map>>,
 }
 
 /// How deep compositions (`unionmap:{pipemap:{...}}`) may nest.
@@ -187,7 +189,7 @@ const MAX_NESTING: usize = 16;
 impl Tables {
     /// An empty room whose warnings go to `warn`.
     pub fn new(warn: Warn) -> Self {
-        Tables { warn, limits: Limits::default(), open: Mutex::new(HashMap::new()) }
+        Tables { warn, limits: Limits::default(), open: Mutex::default(), before: HashMap::new() }
     }
 
     /// With the bounds that settings have for tables behind a network.
@@ -202,6 +204,13 @@ impl Tables {
 
     pub(crate) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// With what others had open: a table that a process without root can not open again stays as it was (`handed_over.rs` follows its
+    /// file).
+    pub fn after(self, others: &Tables) -> Self {
+        let before = others.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Tables { before, ..self }
     }
 
     /// A room that keeps its warnings to itself.
@@ -227,7 +236,12 @@ impl Tables {
             return Arc::clone(map);
         }
         // Not under the lock: a composition opens its members through this function.
-        let map = Arc::new(self.open_fresh(spec, flags));
+        let mut map = Arc::new(self.open_fresh(spec, flags));
+        let is_closed = map.broken.as_ref().is_some_and(|why| why.contains("Permission denied"));
+        if let Some(before) = self.before.get(&key).filter(|before| is_closed && before.broken.is_none()) {
+            self.warn(&format!("{spec}: stays as it was before the reload"));
+            map = Arc::clone(before);
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(open.entry(key).or_insert(map))
     }

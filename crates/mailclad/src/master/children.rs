@@ -270,7 +270,7 @@ impl Children {
     /// A new process names the files that it wants to have watched before it has heard a byte from anybody else, and never again:
     /// whoever takes it over later can not have other files opened.
     async fn ask_for_key_files(&mut self, role: Role) -> Result<(), String> {
-        if matches!(role, Role::Receive | Role::Send) {
+        if matches!(role, Role::Receive | Role::Queue | Role::Send) {
             match self.call(role, Request::KeyFiles, Vec::new()).await? {
                 Reply::KeyFiles(paths) => _ = self.key_files.insert(role, KeyFiles::new(paths)),
                 _ => return Err(format!("role {} does not say which files it reads", role.name())),

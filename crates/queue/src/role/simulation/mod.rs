@@ -261,7 +261,8 @@ impl World {
         let settings = settings_of(&self.configuration).unwrap();
         let log = Log::new(Arc::new(maillog::Sink::discard()), "postfix", "qmgr");
         let ids = IdGenerator::new(7, true);
-        let mut role = QueueRole::new(&self.configuration, &settings, log, ids, spool, events);
+        let tables = OpenTables::open(&self.configuration, &log).unwrap();
+        let mut role = QueueRole::new(&self.configuration, tables, &settings, log, ids, spool, events);
         role.clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         self.handed = Arc::default();
         role.links.insert(Role::Send, Arc::new(SimulatedAgent(Arc::clone(&self.handed))));
