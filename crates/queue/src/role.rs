@@ -5,6 +5,7 @@
 
 mod deliveries;
 mod notices;
+mod open_tables;
 mod operations;
 mod probes;
 mod round;
@@ -30,10 +31,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::active::Active;
 use crate::clock::{Clock, SystemClock};
 use crate::limits::Limits;
-use crate::permission::{Current, Permissions};
+use crate::permission::Current;
 use crate::schedule::{Job, Schedule, Site};
 use crate::{agents, commands};
 use deliveries::Agent;
+pub use open_tables::OpenTables;
 use probes::Probes;
 
 /// What the program hands to this role.
@@ -54,47 +56,6 @@ pub struct Start {
     pub spool: Spool,
     /// The socket of postqueue and postsuper.
     pub commands: std::os::unix::net::UnixListener,
-}
-
-/// The tables of this role. Opened with the rights of whoever starts it: files of root's alone can not be opened later.
-pub struct OpenTables {
-    rooms: Rooms,
-    routing: Arc<Routing>,
-    permissions: Permissions,
-}
-
-/// What is open, for a reload.
-struct Rooms {
-    routing: tables::Tables,
-    permissions: tables::Tables,
-}
-
-impl OpenTables {
-    /// Opens them. What can not be opened is logged, and its lookups are temporary errors.
-    pub fn open(configuration: &Configuration, log: &Log) -> Result<OpenTables, String> {
-        OpenTables::again(configuration, log, None)
-    }
-
-    /// Opens them after a reload.
-    fn again(configuration: &Configuration, log: &Log, before: Option<&Rooms>) -> Result<OpenTables, String> {
-        let settings = settings_of(configuration)?;
-        let open = |program: &str, before: Option<&tables::Tables>| {
-            let log = service_log(log, &settings, program);
-            let tables =
-                tables::Tables::new(Arc::new(move |text: &str| log.table_trouble(text))).within(&settings);
-            match before {
-                Some(before) => tables.after(before),
-                None => tables,
-            }
-        };
-        let routing = open("trivial-rewrite", before.map(|before| &before.routing));
-        let permissions = open("qmgr", before.map(|before| &before.permissions));
-        Ok(OpenTables {
-            routing: Arc::new(Routing::new(&settings, &routing, configuration.host())),
-            permissions: Permissions::open(&settings, &permissions),
-            rooms: Rooms { routing, permissions },
-        })
-    }
 }
 
 /// What happens to the role.
@@ -148,7 +109,7 @@ pub async fn serve(start: Start) -> Result<(), String> {
 }
 
 struct QueueRole {
-    rooms: Rooms,
+    rooms: open_tables::Rooms,
     routing: Arc<Routing>,
     limits: Limits,
     permissions: Current,
