@@ -79,6 +79,8 @@ fn a_full_queue_refuses_mail_loses_none_and_recovers_by_itself() {
     let master = std::fs::read_to_string(site.dir.path().join("master.cf")).unwrap();
     site.write("master.cf", &(master + &pipe.replace("DIR", &root)));
     let spool = Small::mount(&folder(&site, "spool"), "3m", "755");
+    let reserve = spool.0.join("reserve");
+    std::fs::write(&reserve, vec![b'x'; 256 * 1024]).unwrap();
     let site = site.start();
 
     let mut acknowledged = Vec::new();
@@ -94,6 +96,15 @@ fn a_full_queue_refuses_mail_loses_none_and_recovers_by_itself() {
     }
     assert!(refusal.starts_with("452 4.3.1 "), "{refusal}\n{}", site.log());
     assert!(acknowledged.len() > 5, "{}", acknowledged.len());
+
+    // What became of them so far is written down, so that each has a next time.
+    std::fs::remove_file(&reserve).unwrap();
+    let written_down = || {
+        let list = site.run(&["postqueue", "-p"], "");
+        let count = String::from_utf8_lossy(&list.stdout).matches("(temporary failure)").count();
+        (count == acknowledged.len()).then_some(())
+    };
+    wait_for(written_down).unwrap_or_else(|| panic!("all are deferred:\n{}", site.log()));
 
     // Not a byte is left, and everything is delivered: nobody can write that down.
     spool.fill();
