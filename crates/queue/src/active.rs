@@ -24,6 +24,8 @@ pub(crate) struct Active {
     pub(crate) activated_at: Instant,
     /// The store may have missed what became of some recipients.
     pub(crate) is_unrecorded: bool,
+    /// The log knows that it can not be recorded.
+    pub(crate) is_told: bool,
     /// Deliveries of this round whose process died.
     pub(crate) lost_deliveries: u32,
     rows: Vec<Row>,
@@ -95,6 +97,7 @@ impl Active {
             expire: stored.expire,
             activated: now,
             is_unrecorded: false,
+            is_told: false,
             lost_deliveries: 0,
             trace: Vec::new(),
             failures: Vec::new(),

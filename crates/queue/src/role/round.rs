@@ -59,11 +59,11 @@ impl QueueRole {
         let Some(active) = self.active.get_mut(id) else { return };
         if afterwards == Afterwards::Forget {
             changes = vec![Change::Remove { id: id.clone() }];
-            return self.finish_round(id, changes, Vec::new());
+            return self.finish_round(id, changes, Vec::new(), false);
         }
         if afterwards == Afterwards::SetAside {
             changes.push(Change::Hold { id: id.clone(), held: spool::Held::Corrupt });
-            return self.finish_round(id, changes, Vec::new());
+            return self.finish_round(id, changes, Vec::new(), false);
         }
         let null_sender = message.envelope.sender.is_null();
         let expired = expire || self.limits.backoff.is_expired(message.arrival, now, null_sender);
@@ -106,37 +106,51 @@ impl QueueRole {
             // What was struck off a moment ago goes with the message.
             changes.retain(|change| !matches!(change, Change::Recipient { .. }));
             changes.push(Change::Remove { id: id.clone() });
-            maillog::info!(self.qmgr, "{id}: removed");
         }
-        self.finish_round(id, changes, notices);
+        self.finish_round(id, changes, notices, !unfinished);
     }
 
-    fn finish_round(&mut self, id: &QueueId, mut changes: Vec<Change>, notices: Vec<(Message, Vec<u8>)>) {
+    /// `done`: the message needs nothing more, and the log says so as soon as the store knows.
+    fn finish_round(
+        &mut self,
+        id: &QueueId,
+        mut changes: Vec<Change>,
+        notices: Vec<(Message, Vec<u8>)>,
+        done: bool,
+    ) {
         for (message, body) in &notices {
             let content = Content::Inline(body.clone());
             changes.push(Change::Add { message: Box::new(message.clone()), content, hold: false });
         }
-        let (events, id) = (self.events.clone(), id.clone());
-        let done = Box::new(move |result: Result<(), StoreError>| {
+        let (events, id, qmgr) = (self.events.clone(), id.clone(), self.qmgr.clone());
+        let recorded = Box::new(move |result: Result<(), StoreError>| {
             if result.is_ok() {
+                if done {
+                    maillog::info!(qmgr, "{id}: removed");
+                }
                 for (message, body) in notices {
                     let _ = events.send(Event::Kept(Box::new(fresh(message, Some(body)))));
                 }
             }
             let _ = events.send(Event::Settled(id, result));
         });
-        self.spool.record(changes, done);
+        self.spool.record(changes, recorded);
     }
 
     pub(super) fn settled(&mut self, id: &QueueId, result: Result<(), StoreError>) {
         if let Err(error) = result {
             // What became of the message is known here only: given up now, it would be delivered a second time.
-            maillog::error!(
-                self.qmgr,
-                "{id}: {error}; the outcome of this round is kept in memory, and recorded as soon as that works"
-            );
-            if let Some(active) = self.active.get_mut(id) {
+            let active = self.active.get_mut(id);
+            let told = active.is_some_and(|active| {
                 active.is_unrecorded = true;
+                std::mem::replace(&mut active.is_told, true)
+            });
+            // It is tried every few seconds.
+            if !told {
+                maillog::error!(
+                    self.qmgr,
+                    "{id}: {error}; the outcome of this round is kept in memory, and recorded as soon as that works"
+                );
             }
             self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, id.clone()));
             return;
