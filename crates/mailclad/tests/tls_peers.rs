@@ -23,11 +23,13 @@ fn s_client(site: &Site, options: &[&str], lines: &str) -> String {
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    while !text.contains("\n220 ") && output.read_line(&mut text).unwrap() > 0 {}
+    while !text.contains("\n220 ") {
+        assert!(output.read_line(&mut text).unwrap() > 0, "no greeting: {text}\n{}", site.log());
+    }
     let mut input = child.stdin.take().unwrap();
     for line in lines.lines() {
-        writeln!(input, "{line}").unwrap();
-        input.flush().unwrap();
+        // In one piece: some letters are commands of s_client, which may leave behind the first.
+        input.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
     while output.read_line(&mut text).unwrap() > 0 {}
     let end = child.wait_with_output().unwrap();

@@ -52,8 +52,6 @@ pub(crate) fn set_always(context: &mut SslContextBuilder) {
     context.set_mode(
         SslMode::RELEASE_BUFFERS | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE,
     );
-    // A record's head and body in one system call. What was read ahead is asked for before the socket is.
-    context.set_read_ahead(true);
     context.set_options(
         SslOptions::ALL
             | SslOptions::NO_RENEGOTIATION
