@@ -28,7 +28,7 @@ use machine::{Character, Disk, Handed, Random, SimulatedAgent, SimulatedClock, S
 /// Messages of one run from one seed.
 const MESSAGES: usize = 2_500;
 
-/// Runs that `cargo test` makes; with MAILCLAD_SEEDS another number. 40 of them are 100,000 messages.
+/// Runs that `cargo test` makes; with MAILCLAD_SEEDS another number. 42 of them are more than 100,000 messages.
 const SEEDS: u64 = 1;
 
 #[test]
@@ -457,7 +457,11 @@ impl World {
             Happening::Hold(action) => {
                 self.is_held = action == Wish::Hold;
                 self.disturbed = self.clock.passed();
-                let select = Selection { recipient: Some("@d03.test".into()), ..Selection::default() };
+                // Everything is released: who made a message match may have got it meanwhile, and it would stay on hold.
+                let select = match self.is_held {
+                    true => Selection { recipient: Some("@d03.test".into()), ..Selection::default() },
+                    false => Selection::default(),
+                };
                 let request = Request::Change { action, select: Box::new(select), after: None };
                 let call = Call::local(|_| {});
                 self.role().command(0, Incoming { request, descriptors: Vec::new(), call });
@@ -496,8 +500,8 @@ impl World {
     // ---- the end
 
     fn judge(mut self) -> Counts {
-        let left = self.role().spool.questions().count().unwrap();
-        assert_eq!(left, 0, "messages that nothing becomes of");
+        let left = self.role().spool.questions().list(None, 10).unwrap();
+        assert!(left.is_empty(), "messages that nothing becomes of, at {:?}: {left:?}", self.clock.wall());
         for (n, sent) in self.sent.iter().enumerate() {
             assert!(sent.answered || self.counts.crashes > 0, "{n}: no answer");
             let null_sender = sent.message.envelope.sender.is_null();
