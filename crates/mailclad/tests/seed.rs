@@ -1,6 +1,9 @@
 //! docs/seed-tests.md: every number of the guides stands there once, and every test that it names exists.
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
+#[allow(dead_code)]
+#[path = "conformance/blocks.rs"]
+mod blocks;
 #[allow(dead_code)] // the suite itself uses the rest
 #[path = "conformance/case.rs"]
 mod case;
@@ -49,11 +52,18 @@ fn is_number(word: &str) -> bool {
 #[test]
 fn every_test_exists() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/server_tls");
-    let mut cases: Vec<String> =
-        case::read_folder(&suite).into_iter().flat_map(|one| one.cases).map(|case| case.name).collect();
+    let mut cases: Vec<String> = blocks::read_folder::<case::Case>(&suite)
+        .into_iter()
+        .flat_map(|one| one.cases)
+        .map(|case| case.name)
+        .collect();
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance_client/cases");
-    cases
-        .extend(client_case::read_folder(&suite).into_iter().flat_map(|one| one.cases).map(|case| case.name));
+    cases.extend(
+        blocks::read_folder::<client_case::Case>(&suite)
+            .into_iter()
+            .flat_map(|one| one.cases)
+            .map(|case| case.name),
+    );
     let mut sources = String::new();
     read_sources(&root().join("crates"), &mut sources);
     let page = page();

@@ -7,6 +7,7 @@
 //! tests (`target/tmp`).
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
+mod blocks;
 mod case;
 mod client;
 mod compare;
@@ -18,6 +19,7 @@ mod subject;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdict;
 
 /// TLS of the SMTP server.
 #[test]

@@ -12,22 +12,7 @@ use std::sync::Mutex;
 use crate::case::{Case, Configuration, Log};
 use crate::normalise::{self, Names};
 use crate::support::{PATIENCE, wait_for};
-
-/// Who is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Postfix,
-    Mailclad,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Postfix => "postfix",
-            Kind::Mailclad => "mailclad",
-        }
-    }
-}
+use crate::verdict::Kind;
 
 /// A running mail system.
 pub(crate) struct Subject {

@@ -1,35 +1,24 @@
 //! Runs a suite: every configuration on both subjects, then the comparison.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::case::{self, Configuration};
-use crate::compare::{Differences, Pair};
 use crate::normalise::{self, Names};
-use crate::subject::{Kind, Subject};
+use crate::subject::Subject;
+use crate::verdict::{self, Kind, Records};
 use crate::{client, credentials};
 
 /// Cases of one subject at a time. Most of them wait for a process to start.
 const AT_ONCE: usize = 3;
 
-type Records = BTreeMap<String, Vec<String>>;
-
 /// Runs the suite of that name, which has at least so many cases. With CONFORMANCE_CASES in the environment only the cases that contain
 /// that text.
 pub(crate) fn run(name: &str, at_least: usize) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    let mut configurations = case::read_folder(&here.join(name));
-    let count: usize = configurations.iter().map(|one| one.cases.len()).sum();
-    assert!(count >= at_least, "only {count} cases");
-    let only = std::env::var("CONFORMANCE_CASES").ok();
-    if let Some(part) = &only {
-        configurations.iter_mut().for_each(|one| one.cases.retain(|case| case.name.contains(part)));
-        configurations.retain(|one| !one.cases.is_empty());
-    }
-
+    let configurations: Vec<Configuration> = verdict::read(&here.join(name), at_least);
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let files = folder(&dir.path().join("files"));
@@ -51,28 +40,7 @@ pub(crate) fn run(name: &str, at_least: usize) {
     for records in postfix.values_mut() {
         records.iter_mut().for_each(|line| *line = normalise::in_later_words(line));
     }
-    keep(name, &[(Kind::Postfix, &postfix), (Kind::Mailclad, &mailclad)]);
-    judge(&here.join("differences").join(format!("{name}.txt")), postfix, mailclad, only.is_some());
-}
-
-fn judge(list: &Path, postfix: Records, mut mailclad: Records, only_some: bool) {
-    let deviations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deviations.md");
-    let mut list = Differences::read(list, &std::fs::read_to_string(deviations).unwrap());
-    let mut wrong = String::new();
-    let count = postfix.len();
-    for (case, postfix) in postfix {
-        let pair = Pair { mailclad: mailclad.remove(&case).unwrap_or_default(), case, postfix };
-        let lines = list.unexplained(&pair);
-        if !lines.is_empty() {
-            wrong.push_str(&format!("case {}\n{}\n\n", pair.case, lines.join("\n")));
-        }
-    }
-    println!("{count} cases; {} listed differences wait for something to be built", list.not_built());
-    assert!(wrong.is_empty(), "`-` is Postfix, `+` is us:\n{wrong}");
-    if !only_some {
-        let gone = list.disappeared();
-        assert!(gone.is_empty(), "no longer different, take it out of the list:\n{gone}");
-    }
+    verdict::judge(name, here.join("differences").join(format!("{name}.txt")), postfix, mailclad);
 }
 
 /// All cases of one start, on one subject.
@@ -112,19 +80,6 @@ fn perform(kind: Kind, root: &Path, files: &Path, configuration: &Configuration)
 fn take<'a, T>(next: &AtomicUsize, all: &'a [T]) -> Option<(usize, &'a T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     all.get(at).map(|one| (at, one))
-}
-
-/// Leaves what each side showed where one can look at it.
-fn keep(suite: &str, sides: &[(Kind, &Records)]) {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance").join(suite);
-    for (kind, records) in sides {
-        let folder = home.join(kind.name());
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        for (case, lines) in *records {
-            std::fs::write(folder.join(format!("{case}.txt")), lines.join("\n") + "\n").unwrap();
-        }
-    }
 }
 
 fn folder(path: &Path) -> PathBuf {

@@ -7,6 +7,8 @@
 //! file, and the servers listen on port 25: the suite needs root. Records of both sides are left in cargo's folder for tests.
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
+#[path = "../conformance/blocks.rs"]
+mod blocks;
 mod case;
 #[path = "../conformance/compare.rs"]
 mod compare;
@@ -17,6 +19,8 @@ mod subject;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../conformance/verdict.rs"]
+mod verdict;
 
 /// The SMTP and LMTP clients.
 #[test]

@@ -16,22 +16,9 @@ use crate::normalise::Names;
 use crate::real_peer::{RealPeer, Running};
 use crate::support::peer::{Script, ScriptedPeer};
 use crate::support::{PATIENCE, wait_for};
-
-/// Who is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Postfix,
-    Mailclad,
-}
+use crate::verdict::Kind;
 
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Postfix => "postfix",
-            Kind::Mailclad => "mailclad",
-        }
-    }
-
     /// The network of its servers; runs at the same time have others.
     fn network(self) -> u8 {
         64 + (std::process::id() % 60) as u8 * 2 + u8::from(self == Kind::Mailclad)

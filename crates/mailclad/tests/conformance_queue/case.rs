@@ -42,17 +42,11 @@
 //! HOME is a folder for the case alone, ROOT that of the subject, DOMAIN the case's domain. The users joe and ann have their homes in
 //! `HOME/joe` and so on as far as settings of the service say so; passwd(5) says `ROOT/home/joe`.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
+use crate::blocks::{self, Language, setting, split};
 use crate::support::peer::Script;
 
 /// The cases that one start serves.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Configuration {
-    pub(crate) main: Vec<String>,
-    pub(crate) cases: Vec<Case>,
-}
+pub(crate) type Configuration = blocks::Configuration<Case>;
 
 /// One case.
 #[derive(Clone, Debug, Default)]
@@ -89,26 +83,6 @@ pub(crate) struct Step {
 const STEPS: &[&str] =
     &["from", "mail", "rcpt", "message", "send", "wait", "notices", "later", "flush", "run", "show"];
 
-/// Reads every `.cases` file of a folder.
-pub(crate) fn read_folder(folder: &Path) -> Vec<Configuration> {
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let mut configurations: Vec<Configuration> = Vec::new();
-    let mut names = BTreeSet::new();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "cases")) {
-        let text = std::fs::read_to_string(path).unwrap();
-        let read = parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        for case in &read.cases {
-            assert!(names.insert(case.name.clone()), "{}: a second {}", path.display(), case.name);
-        }
-        match configurations.iter_mut().find(|one| one.main == read.main) {
-            Some(same) => same.cases.extend(read.cases),
-            None => configurations.push(read),
-        }
-    }
-    configurations
-}
-
 impl Case {
     /// The domain that is the case's own.
     pub(crate) fn domain(&self) -> String {
@@ -119,14 +93,20 @@ impl Case {
     pub(crate) fn sender(&self) -> String {
         format!("sender@{}.back.test", self.name)
     }
+}
 
-    fn add(&mut self, line: &str) -> Result<(), String> {
-        let (word, rest) = split(line);
+impl Language for Case {
+    fn named(name: String) -> Case {
+        Case { name, ..Case::default() }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn add(&mut self, word: &str, rest: &str) -> Result<(), String> {
         match word {
-            "set" => {
-                let (name, value) = rest.split_once('=').ok_or("set NAME = VALUE")?;
-                self.overrides.push((name.trim().to_owned(), value.trim().to_owned()));
-            }
+            "set" => self.overrides.push(setting(rest)?),
             "service" => self.service = Some(rest.to_owned()),
             "way" => self.way = Some(rest.to_owned()),
             "alias" => self.aliases.push(rest.to_owned()),
@@ -161,68 +141,10 @@ impl File {
     }
 }
 
-fn parse(text: &str) -> Result<Configuration, String> {
-    let mut result = Configuration::default();
-    let mut blocks: Vec<Block> = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (word, rest) = split(line);
-        match (word, blocks.last_mut()) {
-            ("main", None) => result.main.push(rest.to_owned()),
-            ("case", _) => blocks.push(Block { name: rest.to_owned(), ..Block::default() }),
-            ("row", Some(block)) => {
-                block.rows.push(rest.split('|').map(|cell| cell.trim().to_owned()).collect());
-            }
-            (_, Some(block)) => block.lines.push(line.to_owned()),
-            _ => return Err(format!("line {}: there is no case yet: {line}", at + 1)),
-        }
-    }
-    for block in blocks {
-        block.expand(&mut result.cases)?;
-    }
-    Ok(result)
-}
-
-fn split(line: &str) -> (&str, &str) {
-    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    (word, rest.trim())
-}
-
-/// A case before its rows are put in.
-#[derive(Default)]
-struct Block {
-    name: String,
-    rows: Vec<Vec<String>>,
-    lines: Vec<String>,
-}
-
-impl Block {
-    fn expand(mut self, cases: &mut Vec<Case>) -> Result<(), String> {
-        if self.rows.is_empty() {
-            self.rows.push(Vec::new());
-        }
-        for row in &self.rows {
-            let put = |text: &str| {
-                let cells = row.iter().enumerate();
-                cells.fold(text.to_owned(), |text, (at, cell)| text.replace(&format!("${}", at + 1), cell))
-            };
-            let mut case = Case { name: put(&self.name), ..Case::default() };
-            for line in self.lines.iter().map(|line| put(line)) {
-                case.add(&line).map_err(|why| format!("{}: {why}: {line}", case.name))?;
-            }
-            cases.push(case);
-        }
-        Ok(())
-    }
-}
-
 #[test]
 fn rows_make_cases() {
     let text = "main a = b\ncase x-$1\nrow one | may\nrow two | none\nset level = $2\nfile 644 joe a/b c d\nsend to\nwait 2\n";
-    let read = parse(text).unwrap();
+    let read: Configuration = blocks::parse(text).unwrap();
     assert_eq!(read.main, ["a = b"]);
     let names: Vec<&str> = read.cases.iter().map(|case| &*case.name).collect();
     assert_eq!(names, ["x-one", "x-two"]);
@@ -231,6 +153,6 @@ fn rows_make_cases() {
     assert_eq!((file.mode, &*file.owner, &*file.path, &*file.text), (0o644, "joe", "a/b", "c d"));
     assert_eq!(read.cases[0].steps[1], Step { word: "wait".into(), rest: "2".into() });
     for bad in ["set x", "case a\nfrobnicate", "case a\nset x", "case a\npeer x", "case a\nfile 9 joe x"] {
-        assert!(parse(bad).is_err(), "{bad}");
+        assert!(blocks::parse::<Case>(bad).is_err(), "{bad}");
     }
 }

@@ -7,6 +7,8 @@
 //! mount of /etc/passwd: the suite needs root. Records of both sides are left in cargo's folder for tests.
 #![allow(clippy::unwrap_used)] // a test has no other way out
 
+#[path = "../conformance/blocks.rs"]
+mod blocks;
 mod case;
 #[path = "../conformance/compare.rs"]
 mod compare;
@@ -16,6 +18,8 @@ mod subject;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../conformance/verdict.rs"]
+mod verdict;
 
 /// Local delivery, notices, commands.
 #[test]

@@ -204,6 +204,8 @@ impl Run<'_> {
 
     /// What the log says, and an empty queue for the next case.
     fn finish(mut self) -> Vec<String> {
+        // A notice is begun while the message that it is about is active still.
+        self.settle();
         if wait_for(|| self.unsettled().is_empty().then_some(())).is_none() {
             self.shown.push("(no end)".to_owned());
         }

@@ -9,22 +9,7 @@ use crate::case::{Case, Configuration, File};
 use crate::normalise::Names;
 use crate::support::peer::{Script, ScriptedPeer};
 use crate::support::{Client, PATIENCE, free_port, wait_for};
-
-/// Who is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Postfix,
-    Mailclad,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Postfix => "postfix",
-            Kind::Mailclad => "mailclad",
-        }
-    }
-}
+use crate::verdict::Kind;
 
 /// Commands that cases use.
 const COMMANDS: &[&str] = &["mailq", "postqueue", "postsuper", "postcat", "sendmail"];
