@@ -58,8 +58,7 @@ fn probes_decide_and_are_remembered() {
     ask(&site);
     assert_eq!(probes(&site), 4, "nothing is asked twice\n{}", site.log());
     assert!(site.mailbox("user").is_empty(), "a probe delivers nothing and reports nothing");
-    let listing = site.run(&["mailq"], "");
-    assert_eq!(String::from_utf8_lossy(&listing.stdout), "Mail queue is empty\n");
+    site.wait_for_queue(|listing| listing == "Mail queue is empty\n");
     site.stop();
     site.restart();
     ask(&site);

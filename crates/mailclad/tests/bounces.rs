@@ -114,7 +114,5 @@ fn a_table_says_what_failures_are_called() {
     client.must("EHLO client.test", "250");
     client.send("user@site.test", &["gone@bad.test"], "Subject: x\n\nbody\n");
     site.wait_for_log(&["to=<gone@bad.test>", "dsn=4.1.1, status=deferred (not yet: "]);
-    let output = site.run(&["postqueue", "-p"], "");
-    let list = String::from_utf8_lossy(&output.stdout);
-    assert!(list.contains("(not yet: "), "{list}");
+    site.wait_for_queue(|listing| listing.contains("(not yet: "));
 }

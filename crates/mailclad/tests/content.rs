@@ -71,8 +71,7 @@ fn tables_judge_headers_parts_and_lines() {
     ]);
     site.wait_for_log(&["reject: body buy now from", ": 4.7.1 come back later"]);
     site.wait_for_log(&["hold: header X-Hold: 1 from", ": for a look"]);
-    let listing = site.run(&["postqueue", "-p"], "");
-    assert!(String::from_utf8_lossy(&listing.stdout).contains("! "), "the held message is in the queue");
+    site.wait_for_queue(|listing| listing.contains("! "));
     assert_eq!(site.mailbox("user").len(), 1);
 }
 

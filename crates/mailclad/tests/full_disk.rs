@@ -99,12 +99,7 @@ fn a_full_queue_refuses_mail_loses_none_and_recovers_by_itself() {
 
     // What became of them so far is written down, so that each has a next time.
     std::fs::remove_file(&reserve).unwrap();
-    let written_down = || {
-        let list = site.run(&["postqueue", "-p"], "");
-        let count = String::from_utf8_lossy(&list.stdout).matches("(temporary failure)").count();
-        (count == acknowledged.len()).then_some(())
-    };
-    wait_for(written_down).unwrap_or_else(|| panic!("all are deferred:\n{}", site.log()));
+    site.wait_for_queue(|listing| listing.matches("(temporary failure)").count() == acknowledged.len());
 
     // Not a byte is left, and everything is delivered: nobody can write that down.
     spool.fill();
@@ -126,11 +121,7 @@ fn a_full_queue_refuses_mail_loses_none_and_recovers_by_itself() {
     site.wait_for_log(&["is kept in memory, and recorded as soon as that works"]);
 
     spool.empty();
-    let is_empty = || {
-        let list = site.run(&["postqueue", "-p"], "");
-        String::from_utf8_lossy(&list.stdout).contains("Mail queue is empty").then_some(())
-    };
-    wait_for(is_empty).unwrap_or_else(|| panic!("the queue recovers:\n{}", site.log()));
+    site.wait_for_queue(|listing| listing.contains("Mail queue is empty"));
     let found = delivered();
     let distinct: HashSet<&String> = found.iter().collect();
     assert_eq!(distinct, acknowledged.iter().collect(), "each that was acknowledged, and no other");

@@ -112,17 +112,11 @@ fn a_certificate_that_does_not_fit_defers_and_says_so() {
         "untrusted issuer /CN=Other CA",
     ]);
     assert!(target.mailbox("user").is_empty());
-    let listing = relay.run(&["postqueue", "-p"], "");
-    let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
-    assert!(listing.contains("(Server certificate not verified)"), "{listing}");
+    let listing = relay.wait_for_queue(|listing| listing.contains("(Server certificate not verified)"));
     assert!(listing.contains("-- 0 Kbytes in 1 Request."), "{listing}");
     let deleted = relay.run(&["postsuper", "-d", "ALL"], "");
     assert!(String::from_utf8_lossy(&deleted.stderr).contains("Deleted: 1 message"));
-    let empty = wait_for(|| {
-        let listing = relay.run(&["mailq"], "");
-        String::from_utf8_lossy(&listing.stdout).contains("Mail queue is empty").then_some(())
-    });
-    assert!(empty.is_some());
+    relay.wait_for_queue(|listing| listing.contains("Mail queue is empty"));
 }
 
 #[test]
@@ -148,6 +142,7 @@ fn what_another_server_refuses_returns_to_its_sender() {
         "status=deferred (host 127.0.0.1[127.0.0.1] said: 454 4.7.1 ",
     ]);
     site.wait_for_mail("other", "Subject: lost");
+    site.wait_for_queue(|listing| listing.contains("(host 127.0.0.1[127.0.0.1] said: 454 4.7.1 "));
     let expired = site.run(&["postsuper", "-e", "ALL"], "");
     assert!(expired.status.success(), "{}", String::from_utf8_lossy(&expired.stderr));
     assert!(site.run(&["postqueue", "-f"], "").status.success());

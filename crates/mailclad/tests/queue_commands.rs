@@ -27,6 +27,11 @@ fn site_with_deferred_mail() -> Site {
     client.send("a@client.test", &["one@dead.test", "two@dead.test"], "Subject: a\n\nbody\n");
     client.send("b@client.test", &["three@gone.test"], "Subject: b\n\nbody\n");
     wait_for(|| (site.log().matches("status=deferred").count() == 3).then_some(())).expect("all deferred");
+    site.wait_for_queue(|listing| {
+        listing.contains(": Connection refused)\n")
+            && listing.contains("come back later)\n")
+            && !listing.contains('*')
+    });
     site
 }
 
@@ -126,7 +131,8 @@ fn a_damaged_message_is_set_aside_with_its_bytes_and_keeps_nobody_waiting() {
     wait_for(|| (site.log().matches("come back later").count() >= 2).then_some(())).expect("the others");
     let listed = || text(&site.run(&["postqueue", "-j"], "")).0;
     let aside = format!("{{\"queue_name\": \"corrupt\", \"queue_id\": \"{id}\"");
-    wait_for(|| listed().contains(&aside).then_some(())).expect("it is listed");
+    wait_for(|| (listed().contains(&aside) && !listed().contains("\"active\"")).then_some(()))
+        .expect("it is listed");
     let (shown, _) = text(&site.run(&["postcat", "-q", &id], ""));
     assert!(
         shown.contains("what a disk made of it") && shown.contains("recipient: four@dead.test"),

@@ -166,6 +166,17 @@ impl Site {
         found.unwrap_or_else(|| panic!("no line with {parts:?} in\n{}", self.log()))
     }
 
+    /// Waits for a listing by `postqueue -p` that is as wanted: the log tells of an attempt before the store knows of it.
+    pub fn wait_for_queue(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut last = String::new();
+        let found = wait_for(|| {
+            last = String::from_utf8_lossy(&self.run(&["postqueue", "-p"], "").stdout).into_owned();
+            wanted(&last).then_some(())
+        });
+        assert!(found.is_some(), "the queue is not as wanted:\n{last}\n{}", self.log());
+        last
+    }
+
     /// The messages in a Maildir.
     pub fn mailbox(&self, name: &str) -> Vec<String> {
         let dir = self.dir.path().join("mail").join(name).join("new");
