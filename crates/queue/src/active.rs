@@ -35,6 +35,8 @@ pub(crate) struct Active {
     trace: Vec<Told>,
     /// Where recipients of this round failed, when that was elsewhere: the members of an alias. In memory only, as `trace`.
     failures: Vec<(u32, Vec<Told>)>,
+    /// When the store makes it due again, from the end of the round on.
+    pub(crate) deferred_until: Option<SystemTime>,
     /// An administrator's wish that takes effect when the round is over.
     pub(crate) afterwards: Afterwards,
 }
@@ -102,6 +104,7 @@ impl Active {
             trace: Vec::new(),
             failures: Vec::new(),
             activated_at: at,
+            deferred_until: None,
             afterwards: Afterwards::Settle,
         }
     }

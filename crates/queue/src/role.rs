@@ -136,7 +136,11 @@ struct QueueRole {
     /// When a destination was last said to fill the active queue.
     clog_warned: Option<Instant>,
     scan: Scan,
-    /// When the next message that is not due yet will be, if that is known.
+    /// What was due then was looked for: the time of the last look at the store.
+    looked: SystemTime,
+    /// Something became due that this reading may have passed by: it is made once more.
+    scan_again: bool,
+    /// When the next message behind the last look will be due, if that is known.
     next_due: Option<Option<SystemTime>>,
     draining: bool,
     /// Deliveries that agents have in hand.
@@ -151,6 +155,9 @@ enum Scan {
     /// There may be more behind this point.
     Due(Option<(SystemTime, QueueId)>),
 }
+
+/// How soon a store is asked again that could not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Messages read from the store at a time.
 const SCAN_PAGE: usize = 200;
@@ -189,6 +196,8 @@ impl QueueRole {
             schedule: Schedule::default(),
             clog_warned: None,
             scan: Scan::Due(None),
+            looked: SystemTime::UNIX_EPOCH,
+            scan_again: false,
             next_due: None,
             draining: false,
             under_way: 0,
@@ -226,17 +235,19 @@ impl QueueRole {
         const LONGEST: Duration = Duration::from_secs(300);
         let now = self.clock.wall();
         // The store is asked once, and again when something has changed behind our back: this is where the role is whenever it
-        // has nothing to do.
+        // has nothing to do. It is asked about all time since the last look.
         let next = match self.next_due {
+            // There is no room for what is due already; somebody has to leave first.
+            _ if self.scan != Scan::Idle => None,
             Some(known) => known,
-            None => match off_the_way(|| self.spool.questions().next_due(now)) {
+            None => match off_the_way(|| self.spool.questions().next_due(self.looked.min(now))) {
                 Ok(next) => {
                     self.next_due = Some(next);
                     next
                 }
                 Err(error) => {
                     maillog::warning!(self.qmgr, "{error}");
-                    None
+                    Some(now + LOOK_AGAIN)
                 }
             },
         };
@@ -256,9 +267,14 @@ impl QueueRole {
         self.next_due = None;
     }
 
-    /// A message will be due then.
+    /// A message that is not in the active queue is due then. Until now a reading passed it by.
     fn note_due(&mut self, time: SystemTime) {
-        if let Some(next) = &mut self.next_due {
+        if time <= self.looked {
+            match self.scan {
+                Scan::Idle => self.scan = Scan::Due(None),
+                Scan::Due(_) => self.scan_again = true,
+            }
+        } else if let Some(next) = &mut self.next_due {
             *next = Some(next.map_or(time, |known| known.min(time)));
         }
     }
@@ -277,8 +293,7 @@ impl QueueRole {
             Event::Kept(stored) if self.has_room() && !self.draining => {
                 self.activate(*stored);
             }
-            Event::Kept(_) if self.scan == Scan::Idle => self.scan = Scan::Due(None),
-            Event::Kept(_) => {}
+            Event::Kept(stored) => self.note_due(stored.next_attempt),
             Event::Resolved(id, resolutions) => self.resolved(&id, resolutions),
             Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
             Event::NotProbed(id, error) => self.not_probed(&id, &error),
@@ -429,10 +444,15 @@ impl QueueRole {
             let now = self.clock.wall();
             let found = off_the_way(|| self.spool.questions().due(now, after, room));
             match found {
-                Ok(page) if page.is_empty() => self.scan = Scan::Idle,
                 Ok(page) => {
                     let last = page.last().map(|last| (last.next_attempt, last.message.id.clone()));
-                    self.scan = if page.len() < room { Scan::Idle } else { Scan::Due(last) };
+                    self.looked = now;
+                    self.next_due = None;
+                    self.scan = match page.len() < room {
+                        false => Scan::Due(last),
+                        true if std::mem::take(&mut self.scan_again) => Scan::Due(None),
+                        true => Scan::Idle,
+                    };
                     for stored in page {
                         if let Some(damage) = &stored.damage {
                             self.set_aside(&stored.message.id, damage);
@@ -444,6 +464,7 @@ impl QueueRole {
                 Err(error) => {
                     maillog::warning!(self.qmgr, "{error}");
                     self.scan = Scan::Idle;
+                    self.next_due = Some(Some(now + LOOK_AGAIN));
                 }
             }
         }

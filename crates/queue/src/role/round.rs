@@ -6,7 +6,7 @@ use std::time::Duration;
 use mail::{Message, OutcomeKind, Purpose, QueueId};
 use spool::{Change, Content, RecipientState, StoreError};
 
-use super::{Event, QueueRole, Scan, fresh};
+use super::{Event, QueueRole, fresh};
 use crate::active::{Active, Afterwards, Told};
 use crate::notice::Kind;
 
@@ -97,7 +97,9 @@ impl QueueRole {
                 Afterwards::Requeue => now,
                 _ => self.limits.backoff.next_attempt(message.arrival, now),
             };
-            self.note_due(next_attempt);
+            if let Some(active) = self.active.get_mut(id) {
+                active.deferred_until = Some(next_attempt);
+            }
             changes.push(Change::Defer { id: id.clone(), next_attempt });
             if afterwards == Afterwards::Hold {
                 changes.push(Change::Hold { id: id.clone(), held: spool::Held::Yes });
@@ -155,9 +157,8 @@ impl QueueRole {
             self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, id.clone()));
             return;
         }
-        let requeued = self.deactivate(id).is_some_and(|active| active.afterwards == Afterwards::Requeue);
-        if requeued && self.scan == Scan::Idle {
-            self.scan = Scan::Due(None);
+        if let Some(time) = self.deactivate(id).and_then(|active| active.deferred_until) {
+            self.note_due(time);
         }
     }
 

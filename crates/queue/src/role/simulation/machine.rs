@@ -32,12 +32,16 @@ impl Random {
     }
 }
 
-/// Microseconds since the beginning; goes on only when it is told to.
+/// Microseconds since the beginning. Goes on when it is told to, and by [`TICK`] whenever somebody reads what is written down: two
+/// looks at it never see the same time.
 pub(super) struct SimulatedClock {
     pub(super) began: Instant,
     pub(super) began_wall: SystemTime,
     pub(super) passed: AtomicU64,
 }
+
+/// A slow machine: microseconds between two looks at the clock.
+const TICK: u64 = 5_000;
 
 impl SimulatedClock {
     pub(super) fn passed(&self) -> Duration {
@@ -45,7 +49,7 @@ impl SimulatedClock {
     }
 
     pub(super) fn set(&self, time: Duration) {
-        self.passed.store(time.as_micros() as u64, Ordering::Relaxed);
+        self.passed.fetch_max(time.as_micros() as u64, Ordering::Relaxed);
     }
 }
 
@@ -55,6 +59,7 @@ impl Clock for SimulatedClock {
     }
 
     fn wall(&self) -> SystemTime {
+        self.passed.fetch_add(TICK, Ordering::Relaxed);
         self.began_wall + self.passed()
     }
 }

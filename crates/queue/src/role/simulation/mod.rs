@@ -28,6 +28,9 @@ use machine::{Character, Disk, Handed, Random, SimulatedAgent, SimulatedClock, S
 /// Messages of one run from one seed.
 const MESSAGES: usize = 2_500;
 
+/// Every so many turns it is looked whether the role oversleeps anything.
+const LOOKS: u64 = 20;
+
 /// Runs that `cargo test` makes; with MAILCLAD_SEEDS another number. 42 of them are more than 100,000 messages.
 const SEEDS: u64 = 1;
 
@@ -360,6 +363,7 @@ impl World {
     async fn run(&mut self) {
         // Notices about the last messages live for half a day behind these.
         let end = Duration::from_secs(3 * 86_400);
+        let mut turns = 0_u64;
         loop {
             self.settle().await;
             let now = self.clock.passed();
@@ -374,6 +378,10 @@ impl World {
             }
             let now = self.clock.passed();
             let waits = self.role().wait();
+            turns += 1;
+            if turns % LOOKS == 0 && waits > Duration::from_millis(20) {
+                self.nobody_is_overslept(now + waits);
+            }
             let next = planned.map_or(now + waits, |time| time.min(now + waits)).max(now);
             if next > end {
                 return;
@@ -392,6 +400,25 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// The role sleeps until then, if nothing happens. What is due before has to be in its hands, or to wait for room there.
+    fn nobody_is_overslept(&mut self, until: Duration) {
+        let until = self.clock.began_wall + until;
+        let role = self.role();
+        if !role.has_room() {
+            return;
+        }
+        let due =
+            role.spool.questions().due(until - Duration::from_millis(1), None, usize::MAX >> 1).unwrap();
+        for stored in due {
+            let id = &stored.message.id;
+            assert!(
+                role.active.contains_key(id),
+                "{id} was due at {:?}, and nobody looks before {until:?}",
+                stored.next_attempt
+            );
         }
     }
 
