@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_third_of_the_lifetime_is_the_time_to_renew() {
         for (from, to, due) in
-            [(-59, 31, false), (-61, 29, true), (-89, 1, true), (-4, 3, false), (-5, 2, true)]
+            [(-58, 32, false), (-61, 29, true), (-89, 1, true), (-3, 4, false), (-5, 2, true)]
         {
             let folder = tempfile::tempdir().unwrap();
             let live = Live::new(folder.path(), "mx.test");
