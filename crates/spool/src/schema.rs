@@ -64,6 +64,11 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (message, position, tried)
     ) WITHOUT ROWID;
     ",
+    // 2 to 3: the number of the journal's last record that stands here.
+    "
+    CREATE TABLE journal (applied INTEGER NOT NULL);
+    INSERT INTO journal VALUES (0);
+    ",
 ];
 
 /// The version that this program writes.

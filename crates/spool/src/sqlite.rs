@@ -1,23 +1,29 @@
 //! The store of one machine: a SQLite database in the queue directory.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use mail::{Message, QueueId};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
+use crate::disk::Disk;
+use crate::journal::Journal;
+use crate::late::{Late, lock};
 use crate::rows::{
     CORRUPT, HELD, MESSAGE, Promises, in_row, json, micros, read_or_damaged, read_progress, read_recipient,
     time,
 };
 use crate::schema;
 use crate::store::{
-    ATTEMPTS_KEPT, Change, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
+    ATTEMPTS_KEPT, Change, Committed, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
 };
 
-/// A connection to the queue's database.
+/// A connection to the queue's database, and what it does not have yet.
 pub struct SqliteStore {
     connection: Connection,
+    /// Without it each commit is one of the database.
+    late: Option<Arc<Mutex<Late>>>,
 }
 
 impl SqliteStore {
@@ -40,7 +46,32 @@ impl SqliteStore {
         connection.busy_timeout(Duration::from_secs(10)).map_err(|error| unusable(path, &error))?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        Ok(SqliteStore { connection })
+        Ok(SqliteStore { connection, late: None })
+    }
+
+    /// Opens or makes the database at `path` with its journal: one connection for commits and one for questions, which knows of
+    /// every commit as well. What a crash left in the journal is moved to the database. On a disk without room for a
+    /// journal there is none: then each commit is one of the database.
+    pub fn pair(path: &Path, disk: &Arc<dyn Disk>) -> Result<(SqliteStore, SqliteStore), StoreError> {
+        let (mut writer, mut reader) = (SqliteStore::open(path)?, SqliteStore::open(path)?);
+        let applied: i64 =
+            writer.connection.query_row("SELECT applied FROM journal", [], |row| row.get(0))?;
+        let journal = Journal::open(&path.with_extension("journal"), Arc::clone(disk), applied as u64);
+        let (journal, groups) = match journal {
+            Err(StoreError::NoSpace(_)) => return Ok((writer, reader)),
+            journal => journal?,
+        };
+        let late = Late::new(journal, groups, &mut writer.connection)?;
+        (writer.late, reader.late) = (Some(Arc::clone(&late)), Some(late));
+        Ok((writer, reader))
+    }
+
+    /// What there is to know stands in the database then.
+    fn bring_in(&mut self) -> Result<(), StoreError> {
+        match &self.late {
+            Some(late) => lock(late).bring_in(&mut self.connection),
+            None => Ok(()),
+        }
     }
 
     fn try_commit(&mut self, groups: &[Vec<Change>]) -> Result<Vec<Vec<QueueId>>, StoreError> {
@@ -58,6 +89,19 @@ impl SqliteStore {
         }
         transaction.commit()?;
         Ok(unnamed)
+    }
+
+    fn commit_here(&mut self, groups: &[Vec<Change>]) -> Committed {
+        match self.try_commit(groups) {
+            Ok(unnamed) => unnamed.into_iter().map(Ok).collect(),
+            Err(error) if groups.len() == 1 => vec![Err(error)],
+            // One group spoils the transaction for all: each by itself then, so that only the guilty one fails.
+            Err(_) => {
+                let alone =
+                    |group| self.try_commit(std::slice::from_ref(group)).map(|unnamed| unnamed.concat());
+                groups.iter().map(alone).collect()
+            }
+        }
     }
 
     fn with_recipients(&self, mut stored: Vec<Stored>) -> Result<Vec<Stored>, StoreError> {
@@ -85,17 +129,18 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
-        match self.try_commit(groups) {
-            Ok(unnamed) => unnamed.into_iter().map(Ok).collect(),
-            Err(error) if groups.len() == 1 => vec![Err(error)],
-            // One group spoils the transaction for all: each by itself then, so that only the guilty one fails.
-            Err(_) => {
-                let alone =
-                    |group| self.try_commit(std::slice::from_ref(group)).map(|unnamed| unnamed.concat());
-                groups.iter().map(alone).collect()
-            }
+    fn commit(&mut self, groups: Vec<Vec<Change>>) -> Committed {
+        let Some(late) = self.late.clone() else { return self.commit_here(&groups) };
+        let mut late = lock(&late);
+        match late.commit(&mut self.connection, groups) {
+            Ok(results) => results,
+            // Too much for a journal, and it is empty now.
+            Err(groups) => self.commit_here(&groups),
         }
+    }
+
+    fn settle(&mut self) -> bool {
+        self.bring_in().is_ok()
     }
 
     fn due(
@@ -104,6 +149,7 @@ impl Store for SqliteStore {
         after: Option<(SystemTime, QueueId)>,
         limit: usize,
     ) -> Result<Vec<Stored>, StoreError> {
+        self.bring_in()?;
         let (after_time, after_id) = match &after {
             Some((time, id)) => (micros(*time), id.as_str()),
             None => (i64::MIN, ""),
@@ -120,6 +166,7 @@ impl Store for SqliteStore {
     }
 
     fn next_due(&mut self, now: SystemTime) -> Result<Option<SystemTime>, StoreError> {
+        self.bring_in()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT next_attempt FROM message WHERE held = 0 AND next_attempt > ?1 ORDER BY next_attempt LIMIT 1",
         )?;
@@ -127,6 +174,7 @@ impl Store for SqliteStore {
     }
 
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
+        self.bring_in()?;
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {MESSAGE}, NULL FROM message WHERE id > ?1 ORDER BY id LIMIT ?2"
         ))?;
@@ -137,6 +185,7 @@ impl Store for SqliteStore {
     }
 
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {
+        self.bring_in()?;
         let mut statement =
             self.connection.prepare_cached(&format!("SELECT {MESSAGE}, body FROM message WHERE id = ?1"))?;
         let found = statement.query_row([id.as_str()], read_or_damaged).optional()?;
@@ -144,6 +193,7 @@ impl Store for SqliteStore {
     }
 
     fn attempts(&mut self, id: &QueueId) -> Result<Vec<(u32, Progress)>, StoreError> {
+        self.bring_in()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT status, reason, relay, remote_mta, remote_reply, tls, tried, position FROM attempt
              WHERE message = ?1 ORDER BY tried, position",
@@ -153,6 +203,7 @@ impl Store for SqliteStore {
     }
 
     fn with_body_file(&mut self) -> Result<Vec<QueueId>, StoreError> {
+        self.bring_in()?;
         let mut statement = self.connection.prepare("SELECT id FROM message WHERE body IS NULL")?;
         let ids = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
         Ok(ids.iter().filter_map(|id| QueueId::parse(id)).collect())
@@ -165,11 +216,12 @@ impl Store for SqliteStore {
     }
 
     fn count(&mut self) -> Result<u64, StoreError> {
+        self.bring_in()?;
         Ok(self.connection.query_row("SELECT count(*) FROM message", [], |row| row.get::<_, i64>(0))? as u64)
     }
 }
 
-fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
+pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<(), StoreError> {
     match change {
         Change::Add { message, content, hold } => add(connection, message, content, *hold),
         Change::Recipient { id, position, state } => set_recipient(connection, id, *position, state),
@@ -218,7 +270,7 @@ fn remove(connection: &Connection, id: &QueueId) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached("DELETE FROM message WHERE id = ?1")?.execute(id)? > 0)
 }
 
-fn execute(
+pub(crate) fn execute(
     connection: &Connection,
     statement: &str,
     values: &[&dyn rusqlite::ToSql],
@@ -413,7 +465,7 @@ mod tests {
     #[test]
     fn what_was_added_is_found_as_it_was() {
         let (_dir, mut store) = store();
-        assert!(store.commit(&[added("AAAAAA", 2)]).into_iter().all(|r| r.is_ok()));
+        assert!(store.commit(vec![added("AAAAAA", 2)]).into_iter().all(|r| r.is_ok()));
         let found = store.find(&QueueId::parse("AAAAAA").unwrap()).unwrap().unwrap();
         assert_eq!(found.message, message("AAAAAA", 2));
         assert_eq!(found.body.as_deref(), Some(&b"a\n\n"[..]));
@@ -425,7 +477,7 @@ mod tests {
         let (_dir, mut store) = store();
         let mut half = added("BBBBBB", 1);
         half.extend(added("AAAAAA", 1));
-        let results = store.commit(&[added("AAAAAA", 1), half, added("CCCCCC", 1)]);
+        let results = store.commit(vec![added("AAAAAA", 1), half, added("CCCCCC", 1)]);
         assert!(results[0].is_ok() && results[2].is_ok());
         assert!(matches!(&results[1], Err(StoreError::Exists(id)) if id.as_str() == "AAAAAA"));
         let ids: Vec<_> =
@@ -446,7 +498,7 @@ mod tests {
             at: time(4_000_000),
         };
         let state = |position, state| Change::Recipient { id: id.clone(), position, state };
-        store.commit(&[
+        store.commit(vec![
             added("AAAAAA", 3),
             vec![
                 state(0, RecipientState::Done),
@@ -464,7 +516,7 @@ mod tests {
     fn the_last_attempts_are_remembered() {
         let (_dir, mut store) = store();
         let id = QueueId::parse("AAAAAA").unwrap();
-        store.commit(&[added("AAAAAA", 2)]);
+        store.commit(vec![added("AAAAAA", 2)]);
         let beyond = ATTEMPTS_KEPT as i64 + 3;
         for n in 1..=beyond {
             let progress = Progress {
@@ -475,7 +527,7 @@ mod tests {
                 tls: String::new(),
                 at: time(n * 1_000_000),
             };
-            store.commit(&[vec![Change::Recipient {
+            store.commit(vec![vec![Change::Recipient {
                 id: id.clone(),
                 position: (n == 1).into(),
                 state: RecipientState::Deferred(progress),
@@ -486,7 +538,7 @@ mod tests {
         assert_eq!((attempts[0].0, attempts[0].1.text.as_str()), (1, "attempt 1"));
         assert_eq!(attempts[1].1.text, "attempt 4");
         assert_eq!(attempts.last().unwrap().1.at, time(beyond * 1_000_000));
-        store.commit(&[vec![Change::Remove { id: id.clone() }]]);
+        store.commit(vec![vec![Change::Remove { id: id.clone() }]]);
         assert_eq!(store.attempts(&id).unwrap(), []);
     }
 
@@ -494,7 +546,7 @@ mod tests {
     fn due_pages_in_order_and_leaves_out_what_is_held_or_later() {
         let (_dir, mut store) = store();
         let id = |text| QueueId::parse(text).unwrap();
-        store.commit(&[
+        store.commit(vec![
             added("CCCCCC", 1),
             added("AAAAAA", 1),
             added("BBBBBB", 1),
@@ -511,16 +563,19 @@ mod tests {
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].message.id, id("CCCCCC"));
         assert_eq!(store.next_due(now).unwrap(), Some(time(9_000_000)));
-        store.commit(&[vec![Change::Flush { id: None }, Change::Hold { id: id("BBBBBB"), held: Held::No }]]);
+        store.commit(vec![vec![
+            Change::Flush { id: None },
+            Change::Hold { id: id("BBBBBB"), held: Held::No },
+        ]]);
         assert_eq!(store.due(now, None, 10).unwrap().len(), 4);
-        store.commit(&[vec![Change::Remove { id: id("AAAAAA") }]]);
+        store.commit(vec![vec![Change::Remove { id: id("AAAAAA") }]]);
         assert_eq!(store.count().unwrap(), 3);
     }
 
     #[test]
     fn a_damaged_row_is_told_of_and_keeps_nobody_from_reading_the_others() {
         let (_dir, mut store) = store();
-        store.commit(&[added("AAAAAA", 1), added("BBBBBB", 2), added("CCCCCC", 1)]);
+        store.commit(vec![added("AAAAAA", 1), added("BBBBBB", 2), added("CCCCCC", 1)]);
         assert_eq!(store.check().unwrap(), [] as [&str; 0]);
         let damage = "UPDATE message SET promises = '{' WHERE id = 'AAAAAA';
                       UPDATE recipient SET state = 'odd' WHERE message = 'BBBBBB' AND position = 1";
@@ -532,7 +587,7 @@ mod tests {
         assert_eq!(found[0].message.envelope.sender.as_str(), "s@x");
         assert_eq!(found[0].body.as_deref(), Some(&b"a\n\n"[..]));
         let id = QueueId::parse("AAAAAA").unwrap();
-        store.commit(&[vec![Change::Hold { id: id.clone(), held: Held::Corrupt }]]);
+        store.commit(vec![vec![Change::Hold { id: id.clone(), held: Held::Corrupt }]]);
         assert_eq!(store.due(time(9_000_000), None, 10).unwrap().len(), 2);
         assert_eq!(store.find(&id).unwrap().unwrap().held, Held::Corrupt);
     }

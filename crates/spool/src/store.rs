@@ -3,16 +3,26 @@
 use std::time::SystemTime;
 
 use mail::{Message, QueueId, Recipient, Status};
+use serde::{Deserialize, Serialize};
 
 /// How many attempts are remembered for each recipient: at the default times, about the last day.
 pub const ATTEMPTS_KEPT: usize = 20;
 
+/// What became of each group: the removed messages whose content was a file, or why it did not take effect.
+pub type Committed = Vec<Result<Vec<QueueId>, StoreError>>;
+
 /// A durable store. `commit` is called by one thread; the questions may be asked of another instance at the same time.
 pub trait Store: Send {
-    /// Carries out all groups in one transaction. Each group takes effect whole or not at all; a group that fails by itself
+    /// Carries out all groups as one. Each group takes effect whole or not at all; a group that fails by itself
     /// (an id that exists already) does not harm the others. Returns when everything is synced. Gives for each group the removed
     /// messages whose content was a file, which nothing names any more.
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>>;
+    fn commit(&mut self, groups: Vec<Vec<Change>>) -> Committed;
+
+    /// For idle moments: puts what was committed to where it is to stay. True when nothing is left to do; what could not be done now
+    /// is as safe as before.
+    fn settle(&mut self) -> bool {
+        true
+    }
 
     /// Messages that are not on hold and whose time has come, earliest first, at most `limit`, beginning behind `after`.
     fn due(
@@ -63,7 +73,7 @@ pub enum StoreError {
 }
 
 /// A change to the store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Change {
     /// Keep a message. It is due at once, or on hold.
     Add {
@@ -120,7 +130,7 @@ pub enum Change {
 }
 
 /// On hold or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Held {
     /// No attempt is made.
     Yes,
@@ -131,16 +141,16 @@ pub enum Held {
 }
 
 /// Where a content is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
-    /// In the row.
-    Inline(Vec<u8>),
+    /// In the row. The journal has it behind the words.
+    Inline(#[serde(skip)] Vec<u8>),
     /// In the file of the message's id, already complete there; the writer syncs it before it commits.
     File,
 }
 
 /// How far one recipient has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecipientState {
     /// Not tried yet, or to be tried again from the start.
     Pending,
@@ -154,6 +164,22 @@ pub enum RecipientState {
     Done,
 }
 
+impl Change {
+    /// The message that it is about; nothing when it is about all.
+    pub fn id(&self) -> Option<&QueueId> {
+        match self {
+            Change::Add { message, .. } => Some(&message.id),
+            Change::Recipient { id, .. }
+            | Change::Defer { id, .. }
+            | Change::Warned { id }
+            | Change::Hold { id, .. }
+            | Change::Expire { id }
+            | Change::Remove { id } => Some(id),
+            Change::Flush { id } => id.as_ref(),
+        }
+    }
+}
+
 impl RecipientState {
     /// Is it to be tried, for the first time or again?
     pub fn is_unfinished(&self) -> bool {
@@ -162,7 +188,7 @@ impl RecipientState {
 }
 
 /// The last word on a recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Enhanced status.
     pub status: Status,

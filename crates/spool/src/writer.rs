@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mail::{Message, QueueId};
 
 use crate::body::{Bodies, Body, BodyError};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, store_error};
 use crate::sqlite::SqliteStore;
 use crate::store::{Change, Content, Store, StoreError};
 
@@ -25,6 +25,9 @@ const GROUP: usize = 1000;
 
 /// Longest time that outcomes wait for other work.
 const COMPANY: Duration = Duration::from_millis(10);
+
+/// After so long without work the store settles.
+const REST: Duration = Duration::from_secs(1);
 
 /// Called on the writer's thread once the work is durable, or has failed. Must not block.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -62,8 +65,7 @@ impl Spool {
             make_directory(path)?;
         }
         let database: PathBuf = directory.join("queue.db");
-        let writer_store = SqliteStore::open(&database)?;
-        let mut reader = SqliteStore::open(&database)?;
+        let (writer_store, mut reader) = SqliteStore::pair(&database, &disk)?;
         let bodies = Bodies::new(body_directory, disk);
         let named: HashSet<QueueId> = reader.with_body_file()?.into_iter().collect();
         bodies.sweep(&named).map_err(|error| {
@@ -151,9 +153,22 @@ pub struct Writer {
 impl Writer {
     /// For as long as anything can come.
     fn run(mut self) {
-        while let Ok(first) = self.waiting.recv() {
-            self.commit(first, COMPANY);
+        let mut is_settled = false;
+        loop {
+            let first = match is_settled {
+                true => self.waiting.recv().map_err(RecvTimeoutError::from),
+                false => self.waiting.recv_timeout(REST),
+            };
+            match first {
+                Ok(first) => {
+                    self.commit(first, COMPANY);
+                    is_settled = false;
+                }
+                Err(RecvTimeoutError::Timeout) => is_settled = self.rest(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
+        self.rest();
     }
 
     /// Commits a group of what waits now. False when nothing does.
@@ -163,10 +178,15 @@ impl Writer {
         true
     }
 
+    /// Puts what was committed to where it is to stay: what it does by itself when nothing waits for a while.
+    pub fn rest(&mut self) -> bool {
+        self.store.settle()
+    }
+
     fn commit(&mut self, first: Work, patience: Duration) {
         let (groups, dones) = self.gather(first, patience);
         let results = match sync_bodies(&self.bodies, &groups) {
-            Ok(()) => self.store.commit(&groups),
+            Ok(()) => self.store.commit(groups),
             Err(error) => groups.iter().map(|_| Err(error.clone())).collect(),
         };
         for (done, result) in dones.into_iter().zip(results) {
@@ -198,12 +218,12 @@ fn sync_bodies(bodies: &Bodies, groups: &[Vec<Change>]) -> Result<(), StoreError
     let mut any = false;
     for change in groups.iter().flatten() {
         if let Change::Add { message, content: Content::File, .. } = change {
-            bodies.sync(&message.id).map_err(disk_error)?;
+            bodies.sync(&message.id).map_err(store_error)?;
             any = true;
         }
     }
     if any {
-        bodies.sync_names().map_err(disk_error)?;
+        bodies.sync_names().map_err(store_error)?;
     }
     Ok(())
 }
@@ -212,13 +232,6 @@ fn sync_bodies(bodies: &Bodies, groups: &[Vec<Change>]) -> Result<(), StoreError
 fn remove_bodies(bodies: &Bodies, unnamed: &[QueueId]) {
     for id in unnamed {
         let _ = bodies.remove(id);
-    }
-}
-
-fn disk_error(error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace(error.to_string()),
-        _ => StoreError::Other(error.to_string()),
     }
 }
 
@@ -338,6 +351,16 @@ mod tests {
         fn list(&self, path: &Path) -> io::Result<Vec<String>> {
             self.step()?;
             RealDisk.list(path)
+        }
+        fn reserve(&self, path: &Path, size: u64) -> io::Result<std::fs::File> {
+            RealDisk.reserve(path, size)
+        }
+        fn write_at(&self, file: &std::fs::File, bytes: &[u8], offset: u64) -> io::Result<()> {
+            self.step()?;
+            RealDisk.write_at(file, bytes, offset)
+        }
+        fn sync_data(&self, _: &std::fs::File) -> io::Result<()> {
+            self.step()
         }
     }
 

@@ -1,6 +1,6 @@
 //! The power fails after each single step of a message's life: received, delivered, deferred, exchanged for its bounce, removed, swept.
 //! A step is an operation on a body file or a directory, or one commit. What was not synced by then is there, or not, or in part:
-//! files that were made or removed a moment ago, the bytes in them, the tail of the write-ahead log.
+//! files that were made or removed a moment ago, the bytes in them, the sectors of the journal, the tail of the write-ahead log.
 //!
 //! Whatever is left, the store opens; each message that somebody was told of is there, whole and in its last known state; what nobody
 //! was told of is there whole or not at all; and no file is left that no message has.
@@ -8,15 +8,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mail::{Address, Envelope, Message, Origin, QueueId, Recipient, Status};
 use spool::{
-    Bodies, Body, Change, Content, Disk, Progress, RealDisk, RecipientState, Spool, SqliteStore, Store,
-    StoreError, Stored, Writer,
+    Bodies, Body, Change, Committed, Content, Disk, Progress, RealDisk, RecipientState, Spool, SqliteStore,
+    Store, StoreError, Stored, Writer,
 };
 
 /// A small generator with a seed, so that what fails can be played again.
@@ -50,13 +50,37 @@ struct Machine {
     made_names: BTreeSet<PathBuf>,
     /// Names that were removed since then, with the bytes behind them.
     removed_names: BTreeMap<PathBuf, Vec<u8>>,
-    /// How long the write-ahead log was when the last commit was over.
+    /// How long the write-ahead log was when the database was last written.
     log: usize,
+    /// The journal as it was last synced.
+    journal: Vec<u8>,
+    directory: PathBuf,
+    /// What the power cut left of the database, its log and the journal.
+    left_files: Option<[Vec<u8>; 3]>,
+}
+
+const FILES: [&str; 3] = ["queue.db", "queue.db-wal", "queue.journal"];
+
+/// As much of the journal as the test uses. The rest are zeros.
+const JOURNAL: usize = 256 * 1024;
+
+fn contents_of(directory: &Path) -> [Vec<u8>; 3] {
+    FILES.map(|name| {
+        let mut bytes = Vec::new();
+        if let Ok(file) = File::open(directory.join(name)) {
+            file.take(if name == FILES[2] { JOURNAL as u64 } else { u64::MAX })
+                .read_to_end(&mut bytes)
+                .unwrap();
+        }
+        bytes
+    })
 }
 
 impl Machine {
     fn step(&mut self) -> io::Result<()> {
         if self.left == 0 {
+            // What the program does from here on reaches no disk.
+            self.left_files.get_or_insert_with(|| contents_of(&self.directory));
             return Err(io::Error::other("power cut"));
         }
         self.left -= 1;
@@ -109,6 +133,27 @@ impl Disk for FailingDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         RealDisk.list(path)
     }
+
+    fn reserve(&self, path: &Path, size: u64) -> io::Result<File> {
+        RealDisk.reserve(path, size)
+    }
+
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut machine = self.0.lock().unwrap();
+        machine.step()?;
+        RealDisk.write_at(file, bytes, offset)?;
+        // The cut may come before the sync, and leaves any part of it.
+        drop(machine);
+        self.0.lock().unwrap().step()
+    }
+
+    fn sync_data(&self, _: &File) -> io::Result<()> {
+        let mut machine = self.0.lock().unwrap();
+        machine.step()?;
+        let directory = machine.directory.clone();
+        machine.journal = std::mem::take(&mut contents_of(&directory)[2]);
+        Ok(())
+    }
 }
 
 /// The real store; the power may fail before a commit, or when it is made and nobody has heard of it.
@@ -118,19 +163,34 @@ struct FailingStore {
     log: PathBuf,
 }
 
+impl FailingStore {
+    /// The power may fail when it is done, and nobody has heard of it.
+    fn is_over(&self) -> bool {
+        let mut machine = self.machine.lock().unwrap();
+        if machine.step().is_err() {
+            return false;
+        }
+        machine.log = fs::metadata(&self.log).map_or(0, |found| found.len() as usize);
+        true
+    }
+}
+
 impl Store for FailingStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
-        let cut = || groups.iter().map(|_| Err(StoreError::Other("power cut".into()))).collect();
+    fn commit(&mut self, groups: Vec<Vec<Change>>) -> Committed {
+        let count = groups.len();
+        let cut = || (0..count).map(|_| Err(StoreError::Other("power cut".into()))).collect();
         if self.machine.lock().unwrap().step().is_err() {
             return cut();
         }
         let results = self.real.commit(groups);
-        let mut machine = self.machine.lock().unwrap();
-        if machine.step().is_err() {
-            return cut();
+        match self.is_over() {
+            true => results,
+            false => cut(),
         }
-        machine.log = fs::metadata(&self.log).map_or(0, |found| found.len() as usize);
-        results
+    }
+
+    fn settle(&mut self) -> bool {
+        self.machine.lock().unwrap().step().is_ok() && self.real.settle() && self.is_over()
     }
 
     fn due(
@@ -210,12 +270,19 @@ fn message(id: &str, recipients: u32) -> Message {
 
 impl Queue {
     fn open(directory: &Path, machine: &Arc<Mutex<Machine>>) -> Queue {
-        let database = directory.join("queue.db");
-        let open = || SqliteStore::open(&database).unwrap();
-        let store =
-            FailingStore { real: open(), machine: Arc::clone(machine), log: directory.join("queue.db-wal") };
-        let bodies = Bodies::new(directory.join("body"), Arc::new(FailingDisk(Arc::clone(machine))));
-        let (spool, writer) = Spool::by_hand(Box::new(store), Box::new(open()), bodies);
+        machine.lock().unwrap().directory = directory.to_owned();
+        let disk: Arc<dyn Disk> = Arc::new(FailingDisk(Arc::clone(machine)));
+        let (real, questions) = SqliteStore::pair(&directory.join("queue.db"), &disk).unwrap();
+        {
+            // Opening is no step of a message's life.
+            let mut machine = machine.lock().unwrap();
+            machine.log =
+                fs::metadata(directory.join("queue.db-wal")).map_or(0, |found| found.len() as usize);
+            machine.journal = std::mem::take(&mut contents_of(directory)[2]);
+        }
+        let store = FailingStore { real, machine: Arc::clone(machine), log: directory.join("queue.db-wal") };
+        let bodies = Bodies::new(directory.join("body"), disk);
+        let (spool, writer) = Spool::by_hand(Box::new(store), Box::new(questions), bodies);
         let expected = Expected { certain: Contents::new(), perhaps: None };
         Queue { spool, writer, expected, is_cut: false }
     }
@@ -237,6 +304,11 @@ impl Queue {
                 self.is_cut = true;
             }
         }
+    }
+
+    /// A moment without work.
+    fn rest(&mut self) {
+        self.is_cut = self.is_cut || !self.writer.rest();
     }
 
     fn receive(&mut self, id: &str, recipients: u32, in_file: bool) {
@@ -333,14 +405,20 @@ fn work(queue: &mut Queue) {
     queue.deliver_one("BBBBBB", 1);
     queue.defer("BBBBBB", 0);
     queue.remove("AAAAAA");
+    queue.rest();
     queue.give_up("EEEEEE");
     queue.exchange_for_bounce("CCCCCC", "DDDDDD");
     queue.receive("FFFFFF", 2, true);
+    queue.rest();
+    queue.receive("HHHHHH", 2, false);
+    queue.remove("HHHHHH");
     queue.deliver_one("BBBBBB", 2);
     queue.remove("BBBBBB");
     queue.deliver_one("FFFFFF", 0);
     queue.receive("GGGGGG", 1, true);
     queue.remove("DDDDDD");
+    queue.rest();
+    queue.defer("GGGGGG", 0);
 }
 
 // ---- what a power cut leaves
@@ -349,8 +427,15 @@ fn work(queue: &mut Queue) {
 fn what_is_left(from: &Path, to: &Path, machine: &Machine, random: &mut Random) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir_all(to.join("body")).unwrap();
-    fs::copy(from.join("queue.db"), to.join("queue.db")).unwrap();
-    let mut log = fs::read(from.join("queue.db-wal")).unwrap_or_default();
+    let [database, mut log, mut journal] = machine.left_files.clone().unwrap_or_else(|| contents_of(from));
+    fs::write(to.join("queue.db"), database).unwrap();
+    // Of what was written to the journal and not synced, each sector is there or not.
+    for (now, synced) in journal.chunks_mut(512).zip(machine.journal.chunks(512)) {
+        if now != synced && random.below(2) == 0 {
+            now.copy_from_slice(synced);
+        }
+    }
+    fs::write(to.join("queue.journal"), journal).unwrap();
     let tail = log.len() - machine.log.min(log.len());
     if tail > 0 {
         match random.below(4) {

@@ -129,7 +129,7 @@ fn a_power_cut_after_any_commit_loses_nothing_and_leaves_nothing_half() {
     let mut marks: Vec<Mark> = vec![Mark { log: 0, contents: Contents::new() }];
     for n in 1..=60 {
         let changes = step(n, &marks.last().unwrap().contents, &mut random);
-        assert!(store.commit(&[changes]).iter().all(Result::is_ok));
+        assert!(store.commit(vec![changes]).iter().all(Result::is_ok));
         let log = std::fs::metadata(&log_path).unwrap().len() as usize;
         marks.push(Mark { log, contents: contents(&mut store) });
     }
@@ -166,7 +166,7 @@ fn a_power_cut_after_any_commit_loses_nothing_and_leaves_nothing_half() {
             let is_next = next.is_some_and(|next| found == next.contents);
             assert!(found == mark.contents || is_next, "commit {n}, kind {kind}: {found:?}");
             // And it goes on from there.
-            assert!(store.commit(&[vec![add(9_999_999, &mut random)]]).iter().all(Result::is_ok));
+            assert!(store.commit(vec![vec![add(9_999_999, &mut random)]]).iter().all(Result::is_ok));
         }
     }
 }
@@ -180,7 +180,7 @@ fn a_power_cut_during_a_checkpoint_loses_nothing() {
     let mut expected = Contents::new();
     for n in 1..=80 {
         let changes = step(n, &expected, &mut random);
-        assert!(store.commit(&[changes]).iter().all(Result::is_ok));
+        assert!(store.commit(vec![changes]).iter().all(Result::is_ok));
         expected = contents(&mut store);
     }
     let before = std::fs::read(&path).unwrap();

@@ -11,7 +11,7 @@ use mail::{Address, ClientFacts, Envelope, Message, Origin, QueueId, Recipient};
 use route::{Context, Routing};
 use smtp::decode::{BareNewline, DataDecoder, Progress};
 use smtp::server::{AuthVerdict, Commit, Next, Options, Question, Session, Verdict};
-use spool::{Change, Content, SqliteStore, Store};
+use spool::{Change, Content, Disk, RealDisk, SqliteStore, Store};
 use tables::{Flags, Lookup, Tables};
 use tls::ClientLevel;
 use tls::policy::{Facts, Mx, Needs, Terms, Tlsa, TlsaRecord, Wish, decide};
@@ -224,7 +224,9 @@ fn converse(mut step: smtp::server::Step, pieces: &[Vec<u8>]) -> u32 {
 
 fn spool_add_remove() -> Result<Work, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let mut store = SqliteStore::open(&folder.path().join("queue.db")).map_err(|error| error.to_string())?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let database = folder.path().join("queue.db");
+    let (mut store, _) = SqliteStore::pair(&database, &disk).map_err(|error| error.to_string())?;
     let messages: Vec<Message> = (0..40).map(message).collect::<Result<_, _>>()?;
     let body = text(4_096, "\n");
     Ok(Box::new(move || {
@@ -238,7 +240,7 @@ fn spool_add_remove() -> Result<Work, String> {
             let remove = |message: &Message| vec![Change::Remove { id: message.id.clone() }];
             let (added, removed): (Vec<_>, Vec<_>) =
                 group.iter().map(|message| (add(message), remove(message))).unzip();
-            for result in store.commit(&added).into_iter().chain(store.commit(&removed)) {
+            for result in store.commit(added).into_iter().chain(store.commit(removed)) {
                 result.map_err(|error| error.to_string())?;
             }
         }

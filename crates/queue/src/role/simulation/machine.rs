@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use link::message::Delivery;
 use link::{LinkError, Reply};
 use mail::QueueId;
-use spool::{Change, Progress, SqliteStore, Store, StoreError, Stored};
+use spool::{Change, Committed, Progress, SqliteStore, Store, StoreError, Stored};
 use tokio::sync::oneshot;
 
 use super::super::deliveries::{Agent, Attempt};
@@ -79,16 +79,21 @@ pub(super) struct SimulatedStore {
 }
 
 impl Store for SimulatedStore {
-    fn commit(&mut self, groups: &[Vec<Change>]) -> Vec<Result<Vec<QueueId>, StoreError>> {
+    fn commit(&mut self, groups: Vec<Vec<Change>>) -> Committed {
         if self.disk.is_full.load(Ordering::Relaxed) {
             return groups.iter().map(|_| Err(StoreError::NoSpace("no space left".into()))).collect();
         }
+        let count = groups.len();
         let results = self.real.commit(groups);
         match self.disk.cut.load(Ordering::Relaxed) {
             // On the disk, and nobody will hear of it.
-            true => groups.iter().map(|_| Err(StoreError::Other("power cut".into()))).collect(),
+            true => (0..count).map(|_| Err(StoreError::Other("power cut".into()))).collect(),
             false => results,
         }
+    }
+
+    fn settle(&mut self) -> bool {
+        self.real.settle()
     }
 
     fn due(

@@ -13,7 +13,7 @@ mod attempts;
 mod machine;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -254,12 +254,11 @@ impl World {
 
     /// The role as it starts on what is on the disk.
     fn start(&mut self) {
-        let open = |path: &Path| SqliteStore::open(path).unwrap();
-        let database = self.directory.join("queue.db");
-        let store =
-            |disk: &Arc<Disk>| Box::new(SimulatedStore { real: open(&database), disk: Arc::clone(disk) });
-        let bodies = Bodies::new(self.directory.join("body"), Arc::new(RealDisk));
-        let (spool, writer) = Spool::by_hand(store(&self.disk), store(&self.disk), bodies);
+        let real: Arc<dyn spool::Disk> = Arc::new(RealDisk);
+        let (commits, questions) = SqliteStore::pair(&self.directory.join("queue.db"), &real).unwrap();
+        let store = |real| Box::new(SimulatedStore { real, disk: Arc::clone(&self.disk) });
+        let bodies = Bodies::new(self.directory.join("body"), real);
+        let (spool, writer) = Spool::by_hand(store(commits), store(questions), bodies);
         let (events, queue) = unbounded_channel();
         let settings = settings_of(&self.configuration).unwrap();
         let log = Log::new(Arc::new(maillog::Sink::discard()), "postfix", "qmgr");
@@ -379,7 +378,7 @@ impl World {
             let now = self.clock.passed();
             let waits = self.role().wait();
             turns += 1;
-            if turns % LOOKS == 0 && waits > Duration::from_millis(20) {
+            if turns.is_multiple_of(LOOKS) && waits > Duration::from_millis(20) {
                 self.nobody_is_overslept(now + waits);
             }
             let next = planned.map_or(now + waits, |time| time.min(now + waits)).max(now);
