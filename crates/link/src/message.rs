@@ -103,6 +103,11 @@ pub enum Request {
     /// Answer: [`Reply::Attempted`].
     Deliver(Box<Delivery>),
 
+    /// queue to receive: take this message through cleanup once more, as a new one that replaces it (`postsuper -r`). Its recipients
+    /// are those that are not done. With a large body, one descriptor open for reading. Answered when the new one is
+    /// kept, or when there is to be none: Done; or Failed, and the old one stays.
+    Requeue(Box<Requeue>),
+
     /// A command to queue: a page of the messages that fit. Answer: [`Reply::Listing`]; while it says where to go on, ask again.
     List {
         /// Which messages.
@@ -204,6 +209,18 @@ pub struct NewMessage {
     pub body: Option<Vec<u8>>,
     /// Set by a HOLD action: keep it in the hold queue.
     pub hold: bool,
+    /// The message that it was made from, for [`Request::Requeue`]: goes in the moment in which this one is kept.
+    pub replaces: Option<QueueId>,
+}
+
+/// A message that goes through cleanup once more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requeue {
+    /// All but its content.
+    pub message: Message,
+    /// Content, or nothing when it comes as a descriptor.
+    #[serde(with = "crate::octets")]
+    pub body: Option<Vec<u8>>,
 }
 
 /// One attempt: a message and the recipients that share transport and next hop.
@@ -373,7 +390,7 @@ pub struct Listed {
     pub queue: QueueName,
     /// When it arrived.
     pub arrival: SystemTime,
-    /// Bytes of the content.
+    /// Its size, as [`mail::DataSize`] has it.
     pub size: u64,
     /// True after `postsuper -f`.
     pub forced_expire: bool,

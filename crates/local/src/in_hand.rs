@@ -124,6 +124,7 @@ pub(crate) mod tests {
                 origin: Origin::Internal,
                 arrival: SystemTime::now(),
                 size: content.len() as u64,
+                data_size: content.len() as u64,
                 checksum: 0,
                 filter: None,
             },

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use link::message::{INLINE_BODY, NewMessage};
-use mail::{Address, IdGenerator, Message, Origin, QueueId, Recipient};
+use mail::{Address, DataSize, IdGenerator, Message, Origin, QueueId, Recipient};
 use route::{Place, Routing};
 
 use crate::content::Body;
@@ -31,6 +31,8 @@ pub(crate) struct Resubmission<'a> {
 pub(crate) struct Resubmitter {
     pub(crate) queue: Arc<QueueLink>,
     pub(crate) ids: Mutex<IdGenerator>,
+    /// line_length_limit
+    pub(crate) line_length: usize,
 }
 
 impl Resubmitter {
@@ -40,17 +42,22 @@ impl Resubmitter {
         let id = self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now);
         let head = (new.head)(&id).into_bytes();
         let size = head.len() as u64 + body.length;
+        let mut data_size = DataSize::new(self.line_length);
         let (checksum, inline) = if size <= INLINE_BODY as u64 {
             let mut content = head;
             let read = body.reader().read_to_end(&mut content);
             read.map_err(|error| unreadable(&error))?;
+            data_size.add(&content);
             (crc32c::crc32c(&content), Some(content))
         } else {
             let file = self.queue.open_body(&id).await?;
             let body = body.clone();
-            let copied = tokio::task::spawn_blocking(move || copy(&head, &body, file)).await;
+            let copied = tokio::task::spawn_blocking(move || copy(&head, &body, file, data_size)).await;
             match copied.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                Ok(checksum) => (checksum, None),
+                Ok((checksum, counted)) => {
+                    data_size = counted;
+                    (checksum, None)
+                }
                 Err(error) => {
                     self.queue.drop_body(&id).await;
                     return Err(unreadable(&error));
@@ -71,11 +78,12 @@ impl Resubmitter {
             },
             arrival: now,
             size,
+            data_size: data_size.total(),
             checksum,
             filter: new.transport,
         };
         let in_file = inline.is_none();
-        let kept = self.queue.append(NewMessage { message, body: inline, hold: false }).await;
+        let kept = self.queue.append(NewMessage { message, body: inline, hold: false, replaces: None }).await;
         if kept.is_err() && in_file {
             self.queue.drop_body(&id).await;
         }
@@ -87,9 +95,10 @@ fn unreadable(error: &io::Error) -> Failure {
     Failure::system(format!("mail forwarding failed: cannot copy message: {}", reason(error)))
 }
 
-/// Writes the content to the queue's file. Gives its checksum; the queue syncs the file before it names it.
-fn copy(head: &[u8], body: &Body, mut file: File) -> io::Result<u32> {
+/// Writes the content to the queue's file. Gives its checksum and size; the queue syncs the file before it names it.
+fn copy(head: &[u8], body: &Body, mut file: File, mut data_size: DataSize) -> io::Result<(u32, DataSize)> {
     let mut checksum = crc32c::crc32c(head);
+    data_size.add(head);
     file.write_all(head)?;
     let (mut reader, mut left) = (body.reader(), body.length);
     let mut buffer = vec![0; 256 * 1024];
@@ -99,10 +108,11 @@ fn copy(head: &[u8], body: &Body, mut file: File) -> io::Result<u32> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
+        data_size.add(&buffer[..read]);
         file.write_all(&buffer[..read])?;
         left = left.saturating_sub(read as u64);
     }
-    Ok(checksum)
+    Ok((checksum, data_size))
 }
 
 /// What cleanup(8) does to the recipients of forwarded mail: canonical mapping, then virtual aliases.

@@ -72,8 +72,11 @@ fn prepare_with(
     let settings = configuration.settings("local").map_err(|errors| errors.to_string())?;
     let queue = Arc::new(QueueLink::new());
     let long = settings.get(params::enable_long_queue_ids);
-    let resubmitter =
-        Arc::new(Resubmitter { queue: Arc::clone(&queue), ids: Mutex::new(IdGenerator::new(tag, long)) });
+    let resubmitter = Arc::new(Resubmitter {
+        queue: Arc::clone(&queue),
+        ids: Mutex::new(IdGenerator::new(tag, long)),
+        line_length: usize::try_from(settings.get(params::line_length_limit)).unwrap_or(usize::MAX),
+    });
     let mut services = HashMap::new();
     for service in configuration.services() {
         let is_ours = matches!(service.program.as_str(), "local" | "virtual" | "pipe");

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod client;
+pub mod data_size;
 pub mod date;
 pub mod delivery_line;
 pub mod envelope;
@@ -25,6 +26,7 @@ pub mod xtext;
 
 pub use address::Address;
 pub use client::ClientFacts;
+pub use data_size::DataSize;
 pub use envelope::{BodyType, Envelope, Notify, Purpose, Recipient, Return};
 pub use message::{Message, Origin};
 pub use outcome::{ALIAS_EXPANDED, Outcome, OutcomeKind};

@@ -21,6 +21,9 @@ pub struct Message {
     pub arrival: SystemTime,
     /// Bytes of the content.
     pub size: u64,
+    /// The size that Postfix would name: see [`crate::DataSize`].
+    #[serde(default)]
+    pub data_size: u64,
     /// CRC-32C of the content, computed by whoever received it and checked by whoever reads it from the disk.
     pub checksum: u32,
     /// `content_filter` or a FILTER action: `transport:next_hop` for all recipients.

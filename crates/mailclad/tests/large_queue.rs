@@ -41,6 +41,7 @@ fn fill(site: &Site, count: usize) {
                     origin: Origin::Internal,
                     arrival: now,
                     size: body.len() as u64,
+                    data_size: body.len() as u64,
                     checksum: crc32c::crc32c(&body),
                     filter: None,
                 }),

@@ -292,6 +292,7 @@ mod tests {
             origin: Origin::Internal,
             arrival: UNIX_EPOCH,
             size: 0,
+            data_size: 0,
             checksum: 0,
             filter: None,
         };

@@ -99,7 +99,7 @@ impl Inquiry<'_> {
             id: stored.message.id.clone(),
             queue,
             arrival: stored.message.arrival,
-            size: stored.message.size,
+            size: stored.message.data_size,
             forced_expire: stored.expire,
             sender: stored.message.envelope.sender.clone(),
             recipients,

@@ -22,6 +22,8 @@ pub(crate) struct Limits {
     pub(crate) site_pause: Duration,
     /// How long a transport that fails is left alone (transport_retry_time).
     pub(crate) transport_retry: Duration,
+    /// line_length_limit
+    pub(crate) line_length: usize,
     /// bounce_size_limit
     pub(crate) bounce_size: u64,
     /// requiretls_redact_dsn: a notice about a message under REQUIRETLS returns no content, and travels without it.
@@ -134,6 +136,7 @@ impl Limits {
             mistakes,
             site_pause: settings.get(params::minimal_backoff_time),
             transport_retry: settings.get(params::transport_retry_time),
+            line_length: usize::try_from(settings.get(params::line_length_limit)).unwrap_or(usize::MAX),
             bounce_size: settings.get(params::bounce_size_limit).max(0) as u64,
             redact_dsn: settings.get(params::requiretls_redact_dsn),
             origin: settings.get(params::myorigin).to_owned(),

@@ -67,7 +67,7 @@ pub(crate) fn wants_headers_only(kind: Kind, about: &Message, bounce_size_limit:
     kind != Kind::Failure
         || about.envelope.ret == Some(Return::Headers)
         || about.envelope.require_tls && redact
-        || about.size > bounce_size_limit
+        || about.data_size > bounce_size_limit
 }
 
 impl Notice<'_> {
@@ -324,6 +324,7 @@ mod tests {
             origin: Origin::Internal,
             arrival: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             size: 20,
+            data_size: 20,
             checksum: 0,
             filter: None,
         }

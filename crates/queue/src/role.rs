@@ -4,10 +4,12 @@
 //! Runs as mail_owner; hears the other roles and the commands; holds the spool.
 
 mod deliveries;
+mod due;
 mod notices;
 mod open_tables;
 mod operations;
 mod probes;
+mod requeues;
 mod round;
 #[cfg(test)]
 mod simulation;
@@ -16,7 +18,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use config::{Configuration, Settings};
 use link::message::NewMessage;
@@ -35,8 +37,10 @@ use crate::permission::Current;
 use crate::schedule::{Job, Schedule, Site};
 use crate::{agents, commands};
 use deliveries::Agent;
+use due::Due;
 pub use open_tables::OpenTables;
 use probes::Probes;
+use requeues::Requeues;
 
 /// What the program hands to this role.
 pub struct Start {
@@ -80,6 +84,8 @@ pub(crate) enum Event {
     NotProbed(QueueId, StoreError),
     /// Changes from outside are in the store: look again.
     Rescan,
+    /// A message went through cleanup once more, or did not.
+    Requeued(QueueId, Result<Reply, LinkError>),
     /// The body of a message can not be read.
     Unreadable(Site, Job, String),
 }
@@ -132,35 +138,15 @@ struct QueueRole {
     unsettled: BTreeSet<(Instant, QueueId)>,
     /// Who waits for the outcome of a probe.
     probes: Probes,
+    requeues: Requeues,
     schedule: Schedule,
     /// When a destination was last said to fill the active queue.
     clog_warned: Option<Instant>,
-    scan: Scan,
-    /// What was due then was looked for: the time of the last look at the store.
-    looked: SystemTime,
-    /// Something became due that this reading may have passed by: it is made once more.
-    scan_again: bool,
-    /// When the next message behind the last look will be due, if that is known.
-    next_due: Option<Option<SystemTime>>,
+    due: Due,
     draining: bool,
     /// Deliveries that agents have in hand.
     under_way: usize,
 }
-
-/// Where the reading of due messages from the store stands.
-#[derive(Clone, PartialEq, Eq)]
-enum Scan {
-    /// Nothing is due now.
-    Idle,
-    /// There may be more behind this point.
-    Due(Option<(SystemTime, QueueId)>),
-}
-
-/// How soon a store is asked again that could not answer.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// Messages read from the store at a time.
-const SCAN_PAGE: usize = 200;
 
 impl QueueRole {
     /// With nothing under way, and no link to anybody.
@@ -193,12 +179,10 @@ impl QueueRole {
             active_recipients: 0,
             unsettled: BTreeSet::new(),
             probes: Probes::default(),
+            requeues: Requeues::default(),
             schedule: Schedule::default(),
             clog_warned: None,
-            scan: Scan::Due(None),
-            looked: SystemTime::UNIX_EPOCH,
-            scan_again: false,
-            next_due: None,
+            due: Due::default(),
             draining: false,
             under_way: 0,
         }
@@ -228,55 +212,18 @@ impl QueueRole {
         self.settle_again();
         self.fill_active();
         self.begin_deliveries();
+        self.begin_requeues();
     }
 
     /// How long nothing can happen by itself.
     fn wait(&mut self) -> Duration {
         const LONGEST: Duration = Duration::from_secs(300);
-        let now = self.clock.wall();
-        // The store is asked once, and again when something has changed behind our back: this is where the role is whenever it
-        // has nothing to do. It is asked about all time since the last look.
-        let next = match self.next_due {
-            // There is no room for what is due already; somebody has to leave first.
-            _ if self.scan != Scan::Idle => None,
-            Some(known) => known,
-            None => match off_the_way(|| self.spool.questions().next_due(self.looked.min(now))) {
-                Ok(next) => {
-                    self.next_due = Some(next);
-                    next
-                }
-                Err(error) => {
-                    maillog::warning!(self.qmgr, "{error}");
-                    Some(now + LOOK_AGAIN)
-                }
-            },
-        };
-        let due = match next {
-            Some(time) => time.duration_since(now).unwrap_or_default() + Duration::from_millis(1),
-            None => LONGEST,
-        };
         let now = self.clock.now();
         let rate = self.schedule.next_time(now).map(|time| time.saturating_duration_since(now));
         let again = self.unsettled.first().map(|(time, _)| time.saturating_duration_since(now));
-        due.min(rate.unwrap_or(LONGEST)).min(again.unwrap_or(LONGEST)).min(LONGEST)
-    }
-
-    /// Looks for what is due now, and anew for what will be.
-    fn rescan(&mut self) {
-        self.scan = Scan::Due(None);
-        self.next_due = None;
-    }
-
-    /// A message that is not in the active queue is due then. Until now a reading passed it by.
-    fn note_due(&mut self, time: SystemTime) {
-        if time <= self.looked {
-            match self.scan {
-                Scan::Idle => self.scan = Scan::Due(None),
-                Scan::Due(_) => self.scan_again = true,
-            }
-        } else if let Some(next) = &mut self.next_due {
-            *next = Some(next.map_or(time, |known| known.min(time)));
-        }
+        let cleanup = self.requeues.again().map(|time| time.saturating_duration_since(now));
+        let others = [rate, again, cleanup].into_iter().flatten();
+        others.fold(self.next_due_in().unwrap_or(LONGEST).min(LONGEST), Duration::min)
     }
 
     fn take(&mut self, event: Event) {
@@ -286,7 +233,9 @@ impl QueueRole {
             Event::Command(uid, incoming) => self.command(uid, incoming),
             // A link that was replaced ends later than its successor begins.
             Event::Lost(role) => {
-                if self.links.get(&role).is_some_and(|agent| agent.is_closed()) {
+                if role == Role::Receive {
+                    self.requeues.forget_closed();
+                } else if self.links.get(&role).is_some_and(|agent| agent.is_closed()) {
                     self.links.remove(&role);
                 }
             }
@@ -297,7 +246,11 @@ impl QueueRole {
             Event::Resolved(id, resolutions) => self.resolved(&id, resolutions),
             Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
             Event::NotProbed(id, error) => self.not_probed(&id, &error),
-            Event::Rescan => self.rescan(),
+            Event::Rescan => {
+                self.rescan();
+                self.look_for_requeued();
+            }
+            Event::Requeued(id, result) => self.requeued(&id, result),
             Event::Unreadable(site, job, why) => self.unreadable(&site, &job, &why),
             Event::Unrecorded(id) => {
                 if let Some(active) = self.active.get_mut(&id) {
@@ -320,7 +273,10 @@ impl QueueRole {
                 match opened {
                     Ok((link, calls)) => {
                         forward(calls, role, self.events.clone());
-                        self.links.insert(role, Arc::new(link));
+                        match role {
+                            Role::Receive => self.look_for_requeued_at(link),
+                            _ => _ = self.links.insert(role, Arc::new(link)),
+                        }
                         call.answer(Reply::Done, Vec::new());
                     }
                     Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
@@ -399,7 +355,12 @@ impl QueueRole {
     }
 
     fn append(&mut self, new: NewMessage, call: Call) {
-        let NewMessage { message, body, hold } = new;
+        let NewMessage { message, body, hold, replaces } = new;
+        if let Some(old) = &replaces
+            && !self.requeues.is_under_way(old)
+        {
+            return call.answer(Reply::Failed(format!("{old} is gone")), Vec::new());
+        }
         let content = match &body {
             Some(bytes) => Content::Inline(bytes.clone()),
             None => Content::File,
@@ -419,7 +380,9 @@ impl QueueRole {
             }
             Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
         });
-        self.spool.record(vec![add], done);
+        let mut changes = vec![add];
+        changes.extend(replaces.map(|id| Change::Remove { id }));
+        self.spool.record(changes, done);
     }
 
     // ---- the active queue
@@ -436,56 +399,6 @@ impl QueueRole {
         Some(active)
     }
 
-    /// Reads due messages from the store while there is room.
-    fn fill_active(&mut self) {
-        while !self.draining && self.has_room() {
-            let Scan::Due(after) = self.scan.clone() else { return };
-            let room = (self.limits.active - self.active.len()).min(SCAN_PAGE);
-            let now = self.clock.wall();
-            let found = off_the_way(|| self.spool.questions().due(now, after, room));
-            match found {
-                Ok(page) => {
-                    let last = page.last().map(|last| (last.next_attempt, last.message.id.clone()));
-                    self.looked = now;
-                    self.next_due = None;
-                    self.scan = match page.len() < room {
-                        false => Scan::Due(last),
-                        true if std::mem::take(&mut self.scan_again) => Scan::Due(None),
-                        true => Scan::Idle,
-                    };
-                    for stored in page {
-                        if let Some(damage) = &stored.damage {
-                            self.set_aside(&stored.message.id, damage);
-                        } else if !self.active.contains_key(&stored.message.id) {
-                            self.activate(stored);
-                        }
-                    }
-                }
-                Err(error) => {
-                    maillog::warning!(self.qmgr, "{error}");
-                    self.scan = Scan::Idle;
-                    self.next_due = Some(Some(now + LOOK_AGAIN));
-                }
-            }
-        }
-    }
-
-    /// A damaged message must not be delivered, nor be in the way of the others, nor be lost.
-    fn set_aside(&self, id: &QueueId, damage: &str) {
-        maillog::error!(
-            self.qmgr,
-            "{id}: {damage}; the message is set aside in the corrupt queue, look at it with postcat -q"
-        );
-        let (log, id) = (self.qmgr.clone(), id.clone());
-        let change = Change::Hold { id: id.clone(), held: Held::Corrupt };
-        let done = Box::new(move |result: Result<(), StoreError>| {
-            if let Err(error) = result {
-                maillog::error!(log, "{id}: {error}; it is not set aside");
-            }
-        });
-        self.spool.record(vec![change], done);
-    }
-
     fn activate(&mut self, stored: Stored) {
         let mut active = Active::new(stored, self.clock.wall(), self.clock.now());
         active.confirms_delivery = active.warned && self.limits.confirms_delay_cleared;
@@ -495,7 +408,7 @@ impl QueueRole {
             self.qmgr,
             "{id}: from=<{}>, size={}, nrcpt={} (queue active)",
             message.envelope.sender,
-            message.size,
+            message.data_size,
             message.envelope.recipients.len()
         );
         let to_try = active.to_try();

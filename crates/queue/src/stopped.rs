@@ -120,7 +120,7 @@ pub(crate) fn change(action: Wish, id: &QueueId) -> Change {
         Wish::Delete => Change::Remove { id },
         Wish::Hold => Change::Hold { id, held: Held::Yes },
         Wish::Release => Change::Hold { id, held: Held::No },
-        Wish::Requeue => Change::Hold { id, held: Held::No },
+        Wish::Requeue => Change::Hold { id, held: Held::Requeued },
         Wish::Expire => Change::Expire { id },
     }
 }
@@ -147,6 +147,7 @@ mod tests {
                     origin: Origin::Internal,
                     arrival: SystemTime::now(),
                     size: 1,
+                    data_size: 1,
                     checksum: crc32c::crc32c(b"x"),
                     filter: None,
                 }),

@@ -1,7 +1,6 @@
 //! The content of a message on its way in: in memory up to [`INLINE_BODY`] bytes, beyond that in a file of the queue's.
 //!
-//! Each byte is counted and goes into the checksum once, in pieces of up to [`CHUNK`] bytes; nothing is walked line by line
-//! here. Content that is dropped before it was kept takes its file back.
+//! Each byte is counted and goes into the checksum once, in pieces of up to [`CHUNK`] bytes. Content that is dropped before it was kept takes its file back.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 
 use link::Request;
 use link::message::INLINE_BODY;
-use mail::QueueId;
+use mail::{DataSize, QueueId};
 
 use crate::queue_link::{NotKept, QueueLink};
 
@@ -25,6 +24,8 @@ pub(crate) struct Content {
     file: Option<Arc<File>>,
     written: u64,
     checksum: u32,
+    line_length: usize,
+    data_size: DataSize,
     kept: bool,
 }
 
@@ -34,14 +35,26 @@ pub(crate) struct Complete {
     pub(crate) size: u64,
     /// CRC-32C.
     pub(crate) checksum: u32,
+    /// As [`DataSize`] has it.
+    pub(crate) data_size: u64,
     /// All of it, unless it is in the file.
     pub(crate) inline: Option<Vec<u8>>,
 }
 
 impl Content {
-    /// Nothing yet.
-    pub(crate) fn new(id: QueueId, queue: Arc<QueueLink>) -> Content {
-        Content { id, queue, memory: Vec::new(), file: None, written: 0, checksum: 0, kept: false }
+    /// Nothing yet. `line_length` is line_length_limit.
+    pub(crate) fn new(id: QueueId, queue: Arc<QueueLink>, line_length: usize) -> Content {
+        Content {
+            id,
+            queue,
+            memory: Vec::new(),
+            file: None,
+            written: 0,
+            checksum: 0,
+            line_length,
+            data_size: DataSize::new(line_length),
+            kept: false,
+        }
     }
 
     /// Where content is appended. Call [`Content::settle`] after each piece: that bounds the memory.
@@ -64,10 +77,20 @@ impl Content {
     pub(crate) async fn complete(&mut self) -> Result<Complete, NotKept> {
         if self.file.is_some() {
             self.write().await?;
-            return Ok(Complete { size: self.written, checksum: self.checksum, inline: None });
+            return Ok(Complete {
+                size: self.written,
+                checksum: self.checksum,
+                data_size: self.data_size.total(),
+                inline: None,
+            });
         }
         let bytes = std::mem::take(&mut self.memory);
-        Ok(Complete { size: bytes.len() as u64, checksum: crc32c::crc32c(&bytes), inline: Some(bytes) })
+        Ok(Complete {
+            size: bytes.len() as u64,
+            checksum: crc32c::crc32c(&bytes),
+            data_size: DataSize::of(&bytes, self.line_length),
+            inline: Some(bytes),
+        })
     }
 
     // ---- what comes back for another look
@@ -109,7 +132,8 @@ impl Content {
     /// Makes the content of the file `head` and then `length` bytes that are in it from `from` on; nothing else is left.
     pub(crate) async fn rearrange(&mut self, head: Vec<u8>, from: u64, length: u64) -> Result<(), NotKept> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        let (written, checksum) = self
+        let mut data_size = DataSize::new(self.line_length);
+        let (written, checksum, data_size) = self
             .on_disk("write", move || {
                 let to = head.len() as u64;
                 move_within(&file, from, to, length)?;
@@ -117,6 +141,7 @@ impl Content {
                 let end = to + length;
                 file.set_len(end)?;
                 let mut checksum = crc32c::crc32c(&head);
+                data_size.add(&head);
                 let mut at = to;
                 while at < end {
                     let piece = read_at(&file, at, CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK)))?;
@@ -124,14 +149,16 @@ impl Content {
                         return Err(std::io::ErrorKind::UnexpectedEof.into());
                     }
                     checksum = crc32c::crc32c_append(checksum, &piece);
+                    data_size.add(&piece);
                     at += piece.len() as u64;
                 }
-                Ok((end, checksum))
+                Ok((end, checksum, data_size))
             })
             .await?;
         self.memory.clear();
         self.written = written;
         self.checksum = checksum;
+        self.data_size = data_size;
         Ok(())
     }
 
@@ -157,14 +184,17 @@ impl Content {
         let Some(file) = self.file.clone() else { return Ok(()) };
         let bytes = std::mem::take(&mut self.memory);
         self.written += bytes.len() as u64;
-        let checksum = self.checksum;
+        let (checksum, mut data_size) = (self.checksum, self.data_size.clone());
         let done = tokio::task::spawn_blocking(move || {
-            (&*file).write_all(&bytes).map(|()| (crc32c::crc32c_append(checksum, &bytes), bytes))
+            (&*file).write_all(&bytes)?;
+            data_size.add(&bytes);
+            Ok((crc32c::crc32c_append(checksum, &bytes), data_size, bytes))
         });
         match done.await {
-            Ok(Ok((checksum, mut bytes))) => {
+            Ok(Ok((checksum, data_size, mut bytes))) => {
                 bytes.clear();
                 self.checksum = checksum;
+                self.data_size = data_size;
                 self.memory = bytes;
                 Ok(())
             }

@@ -30,6 +30,7 @@ mod postscreen;
 mod prepare;
 mod qmqpd;
 mod queue_link;
+mod requeue;
 mod serve;
 mod service;
 mod smtpd;

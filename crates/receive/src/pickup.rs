@@ -139,40 +139,11 @@ async fn take_in(
         context: Context::Local,
         first_lines: pickup.received.of_user(uid, &id, arrival),
         overrides: pickup.overrides.clone(),
-        about: About {
-            origin: "local".into(),
-            recipient: recipients.last().map(|recipient| recipient.address.to_string()),
-            protocol: None,
-            helo: None,
-        },
+        about: About::of_user(&recipients),
         discard: false,
     };
     let mut intake = Intake::begin(Arc::clone(&pickup.cleanup), Arc::clone(&receive.queue), beginning).await;
-    let mut content = Some(content);
-    let mut total: u64 = 0;
-    while let Some(mut file) = content.take() {
-        // A pipe may keep us waiting.
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; PIECE];
-            file.read(&mut piece).map(|count| {
-                piece.truncate(count);
-                (piece, file)
-            })
-        });
-        match read.await.map_err(std::io::Error::other).flatten() {
-            Ok((piece, _)) if piece.is_empty() => break,
-            Ok((piece, file)) => {
-                total += piece.len() as u64;
-                if pickup.size_limit > 0 && total > pickup.size_limit {
-                    return Err(NotTaken::because("message file too big"));
-                }
-                intake.raw().extend_from_slice(&piece);
-                intake.take().await;
-                content = Some(file);
-            }
-            Err(error) => return Err(NotTaken::because(format!("cannot read the message: {error}"))),
-        }
-    }
+    feed(&mut intake, Content::File(content), pickup.size_limit).await.map_err(NotTaken::because)?;
     let envelope = Envelope { sender, recipients, ..envelope };
     let kept = match intake.pretend_session(&envelope).await {
         Ok((mut milters, effects)) => {
@@ -192,6 +163,54 @@ async fn take_in(
             Err(NotTaken { trouble: Some(trouble), text })
         }
     }
+}
+
+/// Content with LF line ends that comes from this machine.
+pub(crate) enum Content {
+    /// Perhaps a pipe.
+    File(File),
+    Bytes(Vec<u8>),
+}
+
+/// Brings content to cleanup. `limit` is `message_size_limit` in bytes, 0 for none. The error is for who submits.
+pub(crate) async fn feed(intake: &mut Intake, content: Content, limit: u64) -> Result<(), String> {
+    let mut file = match content {
+        Content::File(file) => Some(file),
+        Content::Bytes(bytes) => {
+            intake.raw().extend_from_slice(&bytes);
+            intake.take().await;
+            None
+        }
+    };
+    let (mut total, mut last) = (0u64, None);
+    while let Some(mut open) = file.take() {
+        // A pipe may keep us waiting.
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; PIECE];
+            open.read(&mut piece).map(|count| {
+                piece.truncate(count);
+                (piece, open)
+            })
+        });
+        match read.await.map_err(std::io::Error::other).flatten() {
+            Ok((piece, _)) if piece.is_empty() => break,
+            Ok((piece, open)) => {
+                total += piece.len() as u64;
+                if limit > 0 && total > limit {
+                    return Err("message file too big".to_owned());
+                }
+                last = piece.last().copied();
+                intake.raw().extend_from_slice(&piece);
+                intake.take().await;
+                file = Some(open);
+            }
+            Err(error) => return Err(format!("cannot read the message: {error}")),
+        }
+    }
+    if last.is_some_and(|byte| byte != b'\n') {
+        intake.take_line_end().await;
+    }
+    Ok(())
 }
 
 /// `None` for a user without a name. The name service may be far away.

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::prepare::Prepared;
 use crate::queue_link::QueueLink;
 use crate::service::Service;
-use crate::{pickup, postscreen, qmqpd, smtpd};
+use crate::{pickup, postscreen, qmqpd, requeue, smtpd};
 
 /// How long to wait after an accept that failed for lack of something (descriptors, memory).
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -124,22 +124,33 @@ fn control_call(receive: &Arc<Receive>, tasks: &mut JoinSet<()>, incoming: Incom
     call.answer(done.map_or_else(Reply::Failed, |()| Reply::Done), Vec::new());
 }
 
-fn take_queue(receive: &Receive, socket: UnixStream) -> Result<(), String> {
+fn take_queue(receive: &Arc<Receive>, socket: UnixStream) -> Result<(), String> {
     let (link, calls) = Link::open(socket, "queue").map_err(|error| error.to_string())?;
     receive.queue.replace(link);
-    tokio::spawn(hear_queue(calls, receive.prepared.log.clone()));
+    tokio::spawn(hear_queue(Arc::clone(receive), calls));
     Ok(())
 }
 
-/// The queue asks nothing of this role but whether it is there.
-async fn hear_queue(mut calls: mpsc::Receiver<Result<Incoming, FrameError>>, log: maillog::Log) {
+/// The queue has messages that go through cleanup once more; how many at once is its decision.
+async fn hear_queue(receive: Arc<Receive>, mut calls: mpsc::Receiver<Result<Incoming, FrameError>>) {
     while let Some(call) = calls.recv().await {
         match call {
+            Ok(Incoming { request: Request::Requeue(requeue), mut descriptors, call }) => {
+                let receive = Arc::clone(&receive);
+                tokio::spawn(async move {
+                    let file = descriptors.pop().map(File::from);
+                    let reply = match requeue::requeue(&receive, *requeue, file).await {
+                        Ok(()) => Reply::Done,
+                        Err(why) => Reply::Failed(why),
+                    };
+                    call.answer(reply, Vec::new());
+                });
+            }
             Ok(Incoming { request: Request::Ping, call, .. }) => call.answer(Reply::Done, Vec::new()),
             Ok(Incoming { call, .. }) => {
                 call.answer(Reply::Failed("not a request to this role".into()), Vec::new());
             }
-            Err(error) => maillog::warning!(log, "link to the queue: {error}"),
+            Err(error) => maillog::warning!(receive.prepared.log, "link to the queue: {error}"),
         }
     }
 }

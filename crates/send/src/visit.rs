@@ -185,7 +185,7 @@ impl Attempt<'_> {
             credentials: target.credentials.clone(),
             message: Message {
                 envelope,
-                size: Some(self.delivery.message.size),
+                size: Some(self.delivery.message.data_size),
                 may_change: false,
                 xforward: match self.service.settings.client(params::smtp_send_xforward_command) {
                     true => xforward::attributes(&self.delivery.message),

@@ -209,6 +209,7 @@ mod tests {
             origin: Origin::Internal,
             arrival: UNIX_EPOCH,
             size: bytes as u64,
+            data_size: bytes as u64,
             checksum: crc32c::crc32c(&body),
             filter: None,
         });

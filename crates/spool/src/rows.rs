@@ -11,11 +11,12 @@ use crate::store::{Held, Progress, RecipientState, StoreError, Stored};
 
 /// The columns of a message, in the order that [`read_message`] expects; `body` is last and may be left out.
 pub(crate) const MESSAGE: &str = "id, arrival, next_attempt, attempts, held, warned, expire, size, checksum, sender, promises, \
-                       origin, filter";
+                       origin, filter, data_size";
 
 /// Values of the column `held`.
 pub(crate) const HELD: i64 = 1;
 pub(crate) const CORRUPT: i64 = 2;
+pub(crate) const REQUEUED: i64 = 3;
 
 /// The promises of an envelope, as they stand in their column. What is added later gets a default, for the rows of before.
 #[derive(Serialize, Deserialize)]
@@ -50,11 +51,12 @@ pub(crate) fn read_or_damaged(row: &Row<'_>) -> rusqlite::Result<Stored> {
             origin: Origin::Internal,
             arrival: time(number(1)),
             size: number(7).unsigned_abs(),
+            data_size: number(7).unsigned_abs(),
             checksum: row.get(8).unwrap_or(0),
             filter: None,
         },
         states: Vec::new(),
-        body: row.get(13).unwrap_or(None),
+        body: row.get(14).unwrap_or(None),
         held: held(number(4)),
         damage: Some(format!("its row is damaged: {why}")),
         next_attempt: time(number(2)),
@@ -78,6 +80,7 @@ pub(crate) fn held(value: i64) -> Held {
     match value {
         0 => Held::No,
         CORRUPT => Held::Corrupt,
+        REQUEUED => Held::Requeued,
         _ => Held::Yes,
     }
 }
@@ -86,6 +89,7 @@ pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
     let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose } =
         from_json(row, 10)?;
     let origin: Origin = from_json(row, 11)?;
+    let size: i64 = row.get(7)?;
     Ok(Stored {
         message: Message {
             id: parsed(row, 0, QueueId::parse)?,
@@ -103,12 +107,13 @@ pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
             },
             origin,
             arrival: time(row.get(1)?),
-            size: row.get::<_, i64>(7)? as u64,
+            size: size.unsigned_abs(),
+            data_size: row.get::<_, Option<i64>>(13)?.unwrap_or(size).unsigned_abs(),
             checksum: row.get(8)?,
             filter: row.get(12)?,
         },
         states: Vec::new(),
-        body: row.get(13)?,
+        body: row.get(14)?,
         held: held(row.get(4)?),
         damage: None,
         next_attempt: time(row.get(2)?),

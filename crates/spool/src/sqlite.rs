@@ -11,8 +11,8 @@ use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::late::{Late, lock};
 use crate::rows::{
-    CORRUPT, HELD, MESSAGE, Promises, in_row, json, micros, read_or_damaged, read_progress, read_recipient,
-    time,
+    CORRUPT, HELD, MESSAGE, Promises, REQUEUED, in_row, json, micros, parsed, read_or_damaged, read_progress,
+    read_recipient, time,
 };
 use crate::schema;
 use crate::store::{
@@ -173,6 +173,25 @@ impl Store for SqliteStore {
         Ok(statement.query_row([micros(now)], |row| row.get(0)).optional()?.map(time))
     }
 
+    fn requeued(
+        &mut self,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(SystemTime, QueueId)>, StoreError> {
+        self.bring_in()?;
+        let (after_time, after_id) = match &after {
+            Some((time, id)) => (micros(*time), id.as_str()),
+            None => (i64::MIN, ""),
+        };
+        let mut statement = self.connection.prepare_cached(
+            "SELECT next_attempt, id FROM message WHERE held = ?1 AND (next_attempt, id) > (?2, ?3)
+             ORDER BY next_attempt, id LIMIT ?4",
+        )?;
+        let row = |row: &rusqlite::Row<'_>| Ok((time(row.get(0)?), parsed(row, 1, QueueId::parse)?));
+        let rows = statement.query_map(params![REQUEUED, after_time, after_id, limit as i64], row)?;
+        Ok(rows.collect::<Result<Vec<_>, _>>()?)
+    }
+
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.bring_in()?;
         let mut statement = self.connection.prepare_cached(&format!(
@@ -233,16 +252,16 @@ pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<(), Stor
         Change::Warned { id } => {
             execute(connection, "UPDATE message SET warned = 1 WHERE id = ?1", params![id.as_str()])
         }
-        Change::Hold { id, held: held @ (Held::Yes | Held::Corrupt) } => execute(
-            connection,
-            "UPDATE message SET held = ?2 WHERE id = ?1",
-            params![id.as_str(), if *held == Held::Yes { HELD } else { CORRUPT }],
-        ),
-        Change::Hold { id, held: Held::No } => execute(
-            connection,
-            "UPDATE message SET held = 0, next_attempt = 0 WHERE id = ?1",
-            params![id.as_str()],
-        ),
+        Change::Hold { id, held } => match held {
+            Held::No => execute(
+                connection,
+                "UPDATE message SET held = 0, next_attempt = 0 WHERE id = ?1",
+                params![id.as_str()],
+            ),
+            Held::Yes => hold(connection, id, HELD),
+            Held::Corrupt => hold(connection, id, CORRUPT),
+            Held::Requeued => hold(connection, id, REQUEUED),
+        },
         Change::Expire { id } => {
             execute(connection, "UPDATE message SET expire = 1 WHERE id = ?1", params![id.as_str()])
         }
@@ -256,6 +275,10 @@ pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<(), Stor
         }
         Change::Remove { id } => remove(connection, id).map(drop),
     }
+}
+
+fn hold(connection: &Connection, id: &QueueId, value: i64) -> Result<(), StoreError> {
+    execute(connection, "UPDATE message SET held = ?2 WHERE id = ?1", params![id.as_str(), value])
 }
 
 /// True when the content was a file.
@@ -293,8 +316,8 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
     };
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, body)
-             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, data_size,
+             body) VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             message.id.as_str(),
@@ -306,6 +329,7 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
             json(&promises)?,
             json(&message.origin)?,
             message.filter,
+            message.data_size as i64,
             match content {
                 Content::Inline(bytes) => Some(bytes.as_slice()),
                 Content::File => None,
@@ -443,6 +467,7 @@ mod tests {
             origin: Origin::User { uid: 7 },
             arrival: time(1_000_000),
             size: 3,
+            data_size: 5,
             checksum: 9,
             filter: None,
         }
@@ -470,6 +495,15 @@ mod tests {
         assert_eq!(found.message, message("AAAAAA", 2));
         assert_eq!(found.body.as_deref(), Some(&b"a\n\n"[..]));
         assert_eq!(found.states, [(0, RecipientState::Pending), (1, RecipientState::Pending)]);
+    }
+
+    #[test]
+    fn a_message_of_an_older_version_has_its_bytes_for_its_size() {
+        let (_dir, mut store) = store();
+        store.commit(vec![added("AAAAAA", 1)]);
+        store.connection.execute_batch("UPDATE message SET data_size = NULL").unwrap();
+        let found = store.find(&QueueId::parse("AAAAAA").unwrap()).unwrap().unwrap();
+        assert_eq!((found.message.size, found.message.data_size), (3, 3));
     }
 
     #[test]
@@ -570,6 +604,26 @@ mod tests {
         assert_eq!(store.due(now, None, 10).unwrap().len(), 4);
         store.commit(vec![vec![Change::Remove { id: id("AAAAAA") }]]);
         assert_eq!(store.count().unwrap(), 3);
+    }
+
+    #[test]
+    fn what_waits_for_cleanup_is_not_due_and_found_page_by_page() {
+        let (_dir, mut store) = store();
+        let id = |text| QueueId::parse(text).unwrap();
+        let requeue = |text| Change::Hold { id: id(text), held: Held::Requeued };
+        store.commit(vec![
+            added("AAAAAA", 1),
+            added("BBBBBB", 1),
+            added("CCCCCC", 1),
+            vec![requeue("AAAAAA"), requeue("CCCCCC")],
+        ]);
+        let due = store.due(time(9_000_000), None, 10).unwrap();
+        assert_eq!(due.iter().map(|stored| stored.message.id.as_str()).collect::<Vec<_>>(), ["BBBBBB"]);
+        let first = store.requeued(None, 1).unwrap();
+        assert_eq!(first[0].1, id("AAAAAA"));
+        let rest = store.requeued(first.last().cloned(), 10).unwrap();
+        assert_eq!(rest.iter().map(|(_, id)| id.as_str()).collect::<Vec<_>>(), ["CCCCCC"]);
+        assert_eq!(store.find(&id("AAAAAA")).unwrap().unwrap().held, Held::Requeued);
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub trait Store: Send {
     /// When the next message becomes due, if any waits beyond `now`.
     fn next_due(&mut self, now: SystemTime) -> Result<Option<SystemTime>, StoreError>;
 
+    /// A page of those that wait for cleanup ([`Held::Requeued`]), in the order in which they were due, beginning behind `after`.
+    fn requeued(
+        &mut self,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(SystemTime, QueueId)>, StoreError>;
+
     /// A page of all messages in order of their ids, beginning behind `after`.
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError>;
 
@@ -138,6 +145,8 @@ pub enum Held {
     No,
     /// No attempt is made, because the message is damaged: Postfix's `corrupt` queue. Its bytes are kept as they are.
     Corrupt,
+    /// No attempt is made before it has been through cleanup once more (`postsuper -r`): Postfix's `maildrop` queue.
+    Requeued,
 }
 
 /// Where a content is.

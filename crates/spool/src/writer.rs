@@ -263,6 +263,7 @@ mod tests {
             origin: Origin::Internal,
             arrival: SystemTime::now(),
             size: body.len() as u64,
+            data_size: body.len() as u64,
             checksum: crc32c::crc32c(body),
             filter: None,
         })

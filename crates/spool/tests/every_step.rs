@@ -206,6 +206,14 @@ impl Store for FailingStore {
         self.real.next_due(now)
     }
 
+    fn requeued(
+        &mut self,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(SystemTime, QueueId)>, StoreError> {
+        self.real.requeued(after, limit)
+    }
+
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.real.list(after, limit)
     }
@@ -263,6 +271,7 @@ fn message(id: &str, recipients: u32) -> Message {
         origin: Origin::Internal,
         arrival: UNIX_EPOCH + Duration::from_secs(1_000_000),
         size: body.len() as u64,
+        data_size: body.len() as u64,
         checksum: crc32c::crc32c(&body),
         filter: None,
     }

@@ -61,6 +61,7 @@ fn add(n: u64, random: &mut Random) -> Change {
             origin: Origin::Internal,
             arrival: UNIX_EPOCH + Duration::from_secs(n),
             size: body.len() as u64,
+            data_size: body.len() as u64,
             checksum: crc32c::crc32c(&body),
             filter: None,
         }),

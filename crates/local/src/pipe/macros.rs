@@ -111,7 +111,7 @@ impl Scope for OneRecipient<'_> {
             "domain" => of_recipient(macros.host(address.domain().unwrap_or_default())),
             "nexthop" => macros.host(&macros.in_hand.next_hop),
             "sender" => macros.sender(),
-            "size" => macros.in_hand.message.size.to_string(),
+            "size" => macros.in_hand.message.data_size.to_string(),
             "queue_id" => macros.in_hand.message.id.to_string(),
             "envid" => macros.in_hand.message.envelope.envid.clone().unwrap_or_default(),
             other => match macros.in_hand.client(other) {

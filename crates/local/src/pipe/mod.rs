@@ -82,7 +82,7 @@ impl PipeAgent {
 
     async fn deliver_to(&self, in_hand: &InHand, recipients: &[Recipient]) -> Result<String, Failure> {
         let attributes = &self.attributes;
-        if attributes.size > 0 && in_hand.message.size > attributes.size {
+        if attributes.size > 0 && in_hand.message.data_size > attributes.size {
             return Err(Failure::new(Status::new(5, 2, 3), "message too large"));
         }
         if attributes.has('D')

@@ -112,6 +112,7 @@ impl Running {
                 origin: Origin::Internal,
                 arrival: SystemTime::now(),
                 size: content.len() as u64,
+                data_size: content.len() as u64,
                 checksum: 0,
                 filter: None,
             },

@@ -159,6 +159,25 @@ pub(super) fn change_all(
     select: &Selection,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<QueueId>, String> {
+    // What is requeued comes back under a new id, perhaps one of a later page: what is meant is known first.
+    if action == Change::Requeue && select.ids.is_empty() {
+        let (ids, mut done) = (ids_of(queue, select)?, Vec::new());
+        for ids in ids.chunks(NAMED) {
+            let select = Selection { ids: ids.to_vec(), ..select.clone() };
+            let before = done.len();
+            done.extend(change_pages(queue, action, &select, &mut |count| progress(before + count))?);
+        }
+        return Ok(done);
+    }
+    change_pages(queue, action, select, &mut progress)
+}
+
+fn change_pages(
+    queue: &mut QueueLink,
+    action: Change,
+    select: &Selection,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<QueueId>, String> {
     let (mut done, mut after) = (Vec::new(), None);
     loop {
         let request = Request::Change { action, select: Box::new(select.clone()), after };
@@ -169,6 +188,28 @@ pub(super) fn change_all(
                 match next {
                     Some(next) => after = Some(next),
                     None => return Ok(done),
+                }
+            }
+            Reply::Failed(why) => return Err(why),
+            _ => return Err("unexpected answer from the queue".into()),
+        }
+    }
+}
+
+/// Messages named in one request.
+const NAMED: usize = 500;
+
+/// The messages that fit.
+fn ids_of(queue: &mut QueueLink, select: &Selection) -> Result<Vec<QueueId>, String> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::List { select: Box::new(select.clone()), after };
+        match queue.ask(request, &[])?.0 {
+            Reply::Listing { entries, after: next } => {
+                found.extend(entries.into_iter().map(|entry| entry.id));
+                match next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(found),
                 }
             }
             Reply::Failed(why) => return Err(why),

@@ -358,9 +358,6 @@ fn copy_input(
         at_line_start = line.ends_with(b"\n");
         out.write_all(&line)?;
     }
-    if !at_line_start {
-        out.write_all(b"\n")?;
-    }
     out.flush()?;
     Ok(header)
 }
@@ -430,7 +427,7 @@ mod tests {
         let input = "To: a@x\r\n\r\nbody\r\n.\r\nmore\r\n";
         assert_eq!(copied(input, false).0, "To: a@x\n\nbody\n");
         assert_eq!(copied(input, true).0, "To: a@x\n\nbody\n.\nmore\n");
-        assert_eq!(copied("From me\nTo: a@x\n\nx", false), ("To: a@x\n\nx\n".into(), "To: a@x\n".into()));
+        assert_eq!(copied("From me\nTo: a@x\n\nx", false), ("To: a@x\n\nx".into(), "To: a@x\n".into()));
     }
 
     #[test]

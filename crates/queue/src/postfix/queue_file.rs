@@ -4,7 +4,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mail::client::SaslFacts;
-use mail::{Address, BodyType, ClientFacts, Envelope, Message, Notify, Origin, QueueId, Recipient, Return};
+use mail::{
+    Address, BodyType, ClientFacts, DataSize, Envelope, Message, Notify, Origin, QueueId, Recipient, Return,
+};
 
 use super::record::{Damaged, Reader, write};
 
@@ -106,6 +108,7 @@ pub(crate) fn parse(id: &QueueId, bytes: &[u8]) -> Result<QueueFile, Damaged> {
         origin: attributes.origin(),
         arrival: arrival.ok_or_else(|| Damaged("has no arrival time".into()))?,
         size: content.len() as u64,
+        data_size: DataSize::of(&content, LINE),
         checksum: crc32c::crc32c(&content),
         filter,
     };
@@ -287,19 +290,23 @@ pub(crate) fn render(message: &Message, content: &[u8]) -> Vec<u8> {
     }
     write(&mut middle, b'M', b"");
     let mut body = Vec::with_capacity(content.len() + content.len() / 16);
+    let mut in_header = true;
     for line in content.split_inclusive(|b| *b == b'\n') {
         let (line, is_whole) = match line.strip_suffix(b"\n") {
             Some(line) => (line, true),
             None => (line, false),
         };
         let mut pieces = line.chunks(LINE).peekable();
-        if pieces.peek().is_none() {
-            write(&mut body, b'N', b"");
-        }
+        // As mail::DataSize counts them.
+        let ends_with_empty = line.is_empty() || !in_header && line.len() % LINE == 0;
         while let Some(piece) = pieces.next() {
-            let is_last = pieces.peek().is_none();
+            let is_last = pieces.peek().is_none() && !ends_with_empty;
             write(&mut body, if is_last && is_whole { b'N' } else { b'L' }, piece);
         }
+        if ends_with_empty && is_whole {
+            write(&mut body, b'N', b"");
+        }
+        in_header &= !line.is_empty();
     }
     let options = (u32::from(envelope.smtputf8)) | if envelope.require_tls { REQUIRETLS_ESMTP } else { 0 };
     // The size record has a fixed width, so that its own length is known: type, length and six fields of fifteen with blanks.
@@ -376,7 +383,14 @@ mod tests {
         client.helo = Some("helo.test".into());
         client.esmtp = true;
         client.sasl = Some(SaslFacts { method: "PLAIN".into(), username: "u".into(), sender: None });
-        let content = [b"Subject: x\n\n".to_vec(), vec![b'y'; 5000], b"\n\nend\n".to_vec()].concat();
+        let content = [
+            b"Subject: x\n\n".to_vec(),
+            vec![b'y'; 5000],
+            b"\n\n".to_vec(),
+            vec![b'z'; LINE],
+            b"\nend\n".to_vec(),
+        ]
+        .concat();
         let message = Message {
             id: QueueId::parse("ABCDEF1234").unwrap(),
             envelope: Envelope {
@@ -393,6 +407,7 @@ mod tests {
             origin: Origin::Client(Box::new(client)),
             arrival: UNIX_EPOCH + Duration::from_micros(1_795_989_330_735_672),
             size: content.len() as u64,
+            data_size: DataSize::of(&content, LINE),
             checksum: crc32c::crc32c(&content),
             filter: Some("scan:[127.0.0.1]:10025".into()),
         };
@@ -418,6 +433,7 @@ mod tests {
             .collect();
         assert!(file[..words[1]].ends_with(b"M\0"));
         assert!(file[words[1] + words[0]..].starts_with(b"X\0E\0"));
+        assert_eq!(words[0] as u64, message.data_size);
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl Place {
             origin: Origin::Internal,
             arrival: UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001),
             size: body.len() as u64,
+            data_size: mail::DataSize::of(body, 2048),
             checksum: crc32c::crc32c(body),
             filter: None,
         };

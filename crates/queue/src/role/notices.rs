@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use mail::verp::verp_sender;
-use mail::{Address, Message, Origin, Recipient};
+use mail::{Address, DataSize, Message, Origin, Recipient};
 use spool::Body;
 
 use super::QueueRole;
@@ -146,6 +146,7 @@ impl QueueRole {
                     origin: Origin::Internal,
                     arrival: now,
                     size: body.len() as u64,
+                    data_size: DataSize::of(&body, self.limits.line_length),
                     checksum: crc32c::crc32c(&body),
                     filter: None,
                 };

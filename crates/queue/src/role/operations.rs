@@ -69,6 +69,8 @@ impl QueueRole {
         let changes = ids.iter().map(|id| stopped::change(action, id)).collect();
         for id in &ids {
             self.withdraw(action, id);
+            // What cleanup brings of it now is not wanted any more.
+            self.requeues.forget(id);
         }
         self.carry_out(changes, call, Reply::Changed { ids, after });
     }

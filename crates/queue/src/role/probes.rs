@@ -17,7 +17,7 @@ pub(super) struct Probes(HashMap<QueueId, Call>);
 impl QueueRole {
     /// Takes a probe like any message; the call is answered when its round is over.
     pub(super) fn probe(&mut self, new: NewMessage, call: Call) {
-        let NewMessage { message, body, hold: _ } = new;
+        let NewMessage { message, body, .. } = new;
         if message.envelope.purpose != Purpose::Verify || message.envelope.recipients.len() != 1 {
             return call.answer(Reply::Failed("not a probe".into()), Vec::new());
         }

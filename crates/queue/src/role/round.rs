@@ -93,10 +93,7 @@ impl QueueRole {
                 notices.extend(self.notice(Kind::Delay, &message, &settled.deferred, now));
                 changes.push(Change::Warned { id: id.clone() });
             }
-            let next_attempt = match afterwards {
-                Afterwards::Requeue => now,
-                _ => self.limits.backoff.next_attempt(message.arrival, now),
-            };
+            let next_attempt = self.limits.backoff.next_attempt(message.arrival, now);
             if let Some(active) = self.active.get_mut(id) {
                 active.deferred_until = Some(next_attempt);
             }
@@ -157,7 +154,10 @@ impl QueueRole {
             self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, id.clone()));
             return;
         }
-        if let Some(time) = self.deactivate(id).and_then(|active| active.deferred_until) {
+        let Some(active) = self.deactivate(id) else { return };
+        if active.afterwards == Afterwards::Requeue {
+            self.look_for_requeued();
+        } else if let Some(time) = active.deferred_until {
             self.note_due(time);
         }
     }

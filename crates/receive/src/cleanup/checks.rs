@@ -4,7 +4,7 @@ use access::Effect;
 use config::{Settings, params};
 use mail::header;
 use mail::mime::{Class, Limits};
-use mail::{Address, QueueId, Status};
+use mail::{Address, ClientFacts, Envelope, QueueId, Recipient, Status};
 use maillog::Log;
 use route::Failed;
 use tables::{Flags, Key, Maps, Tables};
@@ -38,6 +38,37 @@ pub(crate) struct About {
     /// `SMTP`, `ESMTPS`...; nothing for mail of this machine.
     pub(crate) protocol: Option<String>,
     pub(crate) helo: Option<String>,
+}
+
+impl About {
+    /// Of mail that a client sends; one that speaks for another (XFORWARD) is named by that.
+    pub(crate) fn of_client(client: &ClientFacts, envelope: &Envelope) -> About {
+        let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());
+        match client.forwarded.as_deref().filter(|forwarded| forwarded.of_client) {
+            Some(forwarded) => About {
+                origin: forwarded.name_address(),
+                recipient,
+                protocol: Some(forwarded.protocol.clone().unwrap_or("unknown".into())),
+                helo: forwarded.helo.clone(),
+            },
+            None => About {
+                origin: client.name_address(),
+                recipient,
+                protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
+                helo: client.helo.clone(),
+            },
+        }
+    }
+
+    /// Of mail of this machine.
+    pub(crate) fn of_user(recipients: &[Recipient]) -> About {
+        About {
+            origin: "local".into(),
+            recipient: recipients.last().map(|recipient| recipient.address.to_string()),
+            protocol: None,
+            helo: None,
+        }
+    }
 }
 
 /// What is done with the field or line.

@@ -35,6 +35,9 @@ use header::{HeaderPass, HeaderRules, Missing};
 use services::Overrides;
 use strict::{Strict, Strictness};
 
+/// What a line without an end counts more than another ([`mail::DataSize`]): Postfix ends it with a piece of its own.
+const EMPTY_RECORD: u64 = 2;
+
 /// The settings and tables of cleanup for one service.
 pub(crate) struct Cleanup {
     pub(crate) log: Log,
@@ -43,6 +46,8 @@ pub(crate) struct Cleanup {
     pub(crate) envelope: EnvelopeRules,
     /// `message_size_limit` in bytes; 0 is no limit.
     pub(crate) size_limit: u64,
+    /// `line_length_limit`
+    pub(crate) line_length: usize,
     /// `non_smtpd_milters`.
     pub(crate) milters: Milters,
     pub(crate) characters: Characters,
@@ -71,9 +76,15 @@ pub(crate) struct Intake {
     overrides: Overrides,
     raw: Vec<u8>,
     content: Content,
+    /// Lines that the end of the input ended.
+    cut_lines: u64,
     trouble: Option<Trouble>,
     /// Nobody gets this message.
     discard: bool,
+    /// The message that it is made from, when that goes through cleanup once more.
+    replaces: Option<QueueId>,
+    /// It is refused, and kept so that its sender can be told.
+    is_returned: bool,
 }
 
 /// What an intake is begun with.
@@ -176,7 +187,7 @@ impl Intake {
                 sender
             }
         };
-        let content = Content::new(id.clone(), Arc::clone(&queue));
+        let content = Content::new(id.clone(), Arc::clone(&queue), cleanup.line_length);
         let header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
         let mut intake = Intake {
             header,
@@ -193,8 +204,11 @@ impl Intake {
             sender,
             full_name,
             content,
+            cut_lines: 0,
             trouble,
             discard,
+            replaces: None,
+            is_returned: false,
         };
         intake.take_first(first_lines).await;
         intake
@@ -218,9 +232,22 @@ impl Intake {
         self.take_verdicts();
     }
 
+    /// The message takes the place of another in the queue.
+    pub(crate) fn replace(&mut self, old: QueueId, is_returned: bool) {
+        self.replaces = Some(old);
+        self.is_returned = is_returned;
+    }
+
     /// Where content is put before [`Intake::take`].
     pub(crate) fn raw(&mut self) -> &mut Vec<u8> {
         &mut self.raw
+    }
+
+    /// Ends a line of mail that is a file, when that ends in the middle of it.
+    pub(crate) async fn take_line_end(&mut self) {
+        self.raw.push(b'\n');
+        self.cut_lines += 1;
+        self.take().await;
     }
 
     /// Takes what was put into [`Intake::raw`].
@@ -343,7 +370,7 @@ impl Intake {
             return Ok(());
         }
         let mut effects = [effects, &self.checking.effects].concat();
-        if self.header.too_many_hops() {
+        if self.header.too_many_hops() && !self.is_returned {
             maillog::warning!(cleanup.log, "{}: message rejected: hopcount exceeded", self.id);
             return Err(Trouble::TooManyHops);
         }
@@ -389,10 +416,12 @@ impl Intake {
             origin,
             arrival: self.arrival,
             size: complete.size,
+            data_size: complete.data_size + self.cut_lines * EMPTY_RECORD,
             checksum: complete.checksum,
             filter,
         };
-        let new = NewMessage { message, body: complete.inline, hold: effects.contains(&Effect::Hold) };
+        let hold = effects.contains(&Effect::Hold);
+        let new = NewMessage { message, body: complete.inline, hold, replaces: self.replaces.take() };
         match self.queue.append(new).await {
             Ok(()) => {
                 self.content.kept();

@@ -134,6 +134,7 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
             original_recipient: settings.get(params::enable_original_recipient),
         },
         size_limit: settings.get(params::message_size_limit).unsigned_abs(),
+        line_length: size(settings.get(params::line_length_limit)),
         routing,
         log,
     })

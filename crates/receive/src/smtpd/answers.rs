@@ -352,7 +352,7 @@ impl Driver<'_> {
             context,
             first_lines,
             overrides: self.service.overrides.clone(),
-            about: about(client, envelope),
+            about: About::of_client(client, envelope),
             discard: mail.effects.contains(&Effect::Discard),
         };
         let intake = Intake::begin(cleanup.clone(), self.receive.queue.clone(), beginning).await;
@@ -458,26 +458,6 @@ fn only_recipient(session: &Session) -> Option<&Address> {
     match &session.transaction()?.envelope.recipients[..] {
         [only] => Some(&only.address),
         _ => None,
-    }
-}
-
-/// The address among the words of MAIL and RCPT, as the client wrote it.
-/// What header and body checks say of where a message comes from: from before a filter, when that one says so.
-fn about(client: &mail::ClientFacts, envelope: &Envelope) -> About {
-    let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());
-    match client.forwarded.as_deref().filter(|forwarded| forwarded.of_client) {
-        Some(forwarded) => About {
-            origin: forwarded.name_address(),
-            recipient,
-            protocol: Some(forwarded.protocol.clone().unwrap_or("unknown".into())),
-            helo: forwarded.helo.clone(),
-        },
-        None => About {
-            origin: client.name_address(),
-            recipient,
-            protocol: Some(if client.esmtp { "ESMTP" } else { "SMTP" }.to_owned()),
-            helo: client.helo.clone(),
-        },
     }
 }
 

@@ -21,7 +21,8 @@ use config::{Configuration, params};
 use link::message::NewMessage;
 use link::{Reply, Request};
 use mail::{
-    Address, Envelope, IdGenerator, Message, Origin, Outcome, OutcomeKind, Purpose, QueueId, Recipient, date,
+    Address, DataSize, Envelope, IdGenerator, Message, Origin, Outcome, OutcomeKind, Purpose, QueueId,
+    Recipient, date,
 };
 use maillog::Log;
 use route::{Context, ExpansionError, Place};
@@ -303,10 +304,11 @@ impl Shared {
             origin: Origin::Internal,
             arrival,
             size: body.len() as u64,
+            data_size: DataSize::of(&body, self.cleanup.line_length),
             checksum: crc32c::crc32c(&body),
             filter: None,
         };
-        NewMessage { message, body: Some(body), hold: false }
+        NewMessage { message, body: Some(body), hold: false, replaces: None }
     }
 
     fn keep(&self, key: Key, record: Record) {

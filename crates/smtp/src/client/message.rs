@@ -10,7 +10,7 @@ use super::options::Options;
 pub struct Message {
     /// Sender and recipients, already rewritten for the outside (`smtp_generic_maps`).
     pub envelope: Envelope,
-    /// Size of the content in bytes, for SIZE= and for the limit of the server. `None` when it is not known.
+    /// Size of the message ([`mail::DataSize`]), for SIZE= and for the limit of the server. `None` when it is not known.
     pub size: Option<u64>,
     /// The content may be converted on its way to this server: then SIZE= might not be true, and is not sent.
     pub may_change: bool,

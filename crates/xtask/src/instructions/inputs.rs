@@ -260,6 +260,7 @@ fn message(number: u64) -> Result<Message, String> {
         origin: Origin::Client(Box::new(ClientFacts::new(Some([192, 0, 2, 1].into()), 25_000, None))),
         arrival: UNIX_EPOCH + Duration::from_secs(1_795_365_467 + number),
         size: 4_096,
+        data_size: 4_096,
         checksum: 0,
         filter: None,
     })

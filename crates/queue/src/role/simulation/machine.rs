@@ -109,6 +109,14 @@ impl Store for SimulatedStore {
         self.real.next_due(now)
     }
 
+    fn requeued(
+        &mut self,
+        after: Option<(SystemTime, QueueId)>,
+        limit: usize,
+    ) -> Result<Vec<(SystemTime, QueueId)>, StoreError> {
+        self.real.requeued(after, limit)
+    }
+
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.real.list(after, limit)
     }

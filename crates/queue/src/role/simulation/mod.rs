@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use link::message::{Change as Wish, FlushWhat, Selection};
 use mail::{Address, Envelope, Notify, Origin, Recipient};
@@ -341,6 +342,7 @@ impl World {
             origin: Origin::Internal,
             arrival: self.clock.began_wall + arrival,
             size: body.len() as u64,
+            data_size: body.len() as u64,
             checksum: crc32c::crc32c(&body),
             filter: None,
         };
@@ -468,7 +470,7 @@ impl World {
                 let answers = Arc::clone(&self.answers);
                 let call = Call::local(move |reply| answers.lock().unwrap().push((n, reply)));
                 let (message, body) = (self.sent[n].message.clone(), Some(self.sent[n].body.clone()));
-                self.role().append(NewMessage { message, body, hold: false }, call);
+                self.role().append(NewMessage { message, body, hold: false, replaces: None }, call);
             }
             Happening::Ended(number) => self.end(number),
             Happening::Crash { behind } => self.crash(behind),
