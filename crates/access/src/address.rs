@@ -1,6 +1,6 @@
 //! Restrictions about sender and recipient addresses: their form, their domains, and whether we know them.
 
-use dns::{Family, HostLookup};
+use dns::{Failure, Family, HostLookup};
 use mail::{Address, Detail, Reply};
 use route::{Class, Context, Role};
 
@@ -106,10 +106,18 @@ async fn reject_unknown_domain(evaluation: &mut Evaluation<'_>, role: Role) -> O
         Ok(_) => return Outcome::Dunno,
         Err(failure) => failure,
     };
-    let host = access.resolver.addresses(domain, Family::PreferV4, HostLookup::Dns, false).await;
+    let host = match mx {
+        Failure::Filtered => Err(Failure::Filtered),
+        _ => access.resolver.addresses(domain, Family::PreferV4, HostLookup::Dns, false).await,
+    };
     let text = rejected(role, &address, "Domain not found");
     match host {
         Ok(_) => Outcome::Dunno,
+        // There is something, and it is not to be looked at.
+        Err(host @ Failure::Filtered) => {
+            evaluation.warn(format!("{domain}: MX or address lookup error: {host}"));
+            Outcome::Dunno
+        }
         Err(host) if host.is_absence() && mx.is_absence() => {
             evaluation.refuse(access.codes.unknown_address, detail, text)
         }

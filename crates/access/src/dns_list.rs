@@ -80,7 +80,11 @@ impl DnsList {
         let access = evaluation.access;
         let reason = match access.resolver.txt(query).await {
             Ok(answer) => answer.records.first().map(|text| String::from_utf8_lossy(text).into_owned()),
-            Err(_) => None,
+            Err(failure) if failure.is_absence() => None,
+            Err(failure) => {
+                evaluation.warn(format!("{query}: TXT lookup error: {failure}"));
+                None
+            }
         };
         let reason = reason.unwrap_or_default();
         let template = match access.rbl_reply_maps.find(&self.text, Key::Full).await {

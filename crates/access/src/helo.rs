@@ -1,6 +1,6 @@
 //! Restrictions about the name in HELO and EHLO.
 
-use dns::{Family, HostLookup};
+use dns::{Failure, Family, HostLookup};
 use mail::{Detail, Reply};
 
 use crate::evaluation::{Evaluation, Outcome};
@@ -71,8 +71,17 @@ pub(crate) fn reject_unknown_helo_hostname<'a>(
             Ok(_) => return Outcome::Dunno,
             Err(failure) => failure,
         };
-        match resolver.mx(&name, false).await {
+        let mx = match failure {
+            Failure::Filtered => Err(Failure::Filtered),
+            _ => resolver.mx(&name, false).await,
+        };
+        match mx {
             Ok(_) => Outcome::Dunno,
+            // There is something, and it is not to be looked at.
+            Err(mx @ Failure::Filtered) => {
+                evaluation.warn(format!("{name}: address or MX lookup error: {mx}"));
+                Outcome::Dunno
+            }
             Err(mx) if mx.is_absence() && failure.is_absence() => {
                 refuse(evaluation, code, Detail(7, 1), "Host not found")
             }

@@ -28,7 +28,7 @@ pub(crate) fn permit_mx_backup<'a>(evaluation: &'a mut Evaluation<'_>, _: &'a Ar
 
 enum Trouble {
     Table(String),
-    Dns(&'static str),
+    Dns(String),
 }
 
 async fn is_backup_for_recipient(evaluation: &Evaluation<'_>) -> Result<bool, Trouble> {
@@ -50,7 +50,10 @@ async fn is_backup_for_recipient(evaluation: &Evaluation<'_>) -> Result<bool, Tr
     let exchangers = match access.resolver.mx(domain, false).await {
         Ok(Answer { records, .. }) => records,
         Err(Failure::NotFound { .. } | Failure::NoData { .. }) => return Ok(false),
-        Err(_) => return Err(Trouble::Dns("Unable to look up mail exchanger information")),
+        Err(failure) => {
+            let text = format!("Unable to look up mail exchanger information: {}", failure.reason());
+            return Err(Trouble::Dns(text));
+        }
     };
     let exchangers = &exchangers[..exchangers.len().min(MAX_HOSTS)];
     if !is_one_of(evaluation, exchangers).await? {
@@ -99,9 +102,9 @@ async fn best_are_in_networks(evaluation: &Evaluation<'_>, exchangers: &[Mx]) ->
 /// `None`: there are none.
 async fn addresses(evaluation: &Evaluation<'_>, mx: &Mx) -> Result<Option<Vec<std::net::IpAddr>>, Trouble> {
     let resolver = &evaluation.access.resolver;
-    match resolver.addresses(&mx.host, Family::PreferV4, HostLookup::Dns, false).await {
+    match resolver.addresses(&mx.host, Family::PreferV4, HostLookup::Native, false).await {
         Ok(answer) => Ok(Some(answer.records)),
         Err(failure) if failure.is_absence() => Ok(None),
-        Err(_) => Err(Trouble::Dns("Unable to look up mail exchanger host")),
+        Err(_) => Err(Trouble::Dns("Unable to look up mail exchanger host".to_owned())),
     }
 }

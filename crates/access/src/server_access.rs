@@ -81,7 +81,7 @@ async fn check_host(
         return outcome;
     }
     let resolver = &evaluation.access.resolver;
-    let addresses = match resolver.addresses(host, Family::PreferV4, HostLookup::Dns, false).await {
+    let addresses = match resolver.addresses(host, Family::PreferV4, HostLookup::Native, false).await {
         Ok(answer) => answer.records,
         Err(failure) => {
             if !failure.is_absence() {
@@ -112,7 +112,7 @@ async fn hosts(evaluation: &Evaluation<'_>, name: &str, servers: Servers) -> Res
                 Ok(answer.records.into_iter().filter(|mx| !mx.is_null()).map(|mx| mx.host).collect())
             }
             Err(failure) if failure.is_absence() => Ok(vec![name.to_owned()]),
-            Err(failure) => Err(failure.to_string()),
+            Err(failure) => Err(failure.reason()),
         };
     }
     // The zone can begin above the name.
@@ -120,10 +120,10 @@ async fn hosts(evaluation: &Evaluation<'_>, name: &str, servers: Servers) -> Res
     loop {
         match resolver.ns(domain).await {
             Ok(answer) => return Ok(answer.records),
-            Err(failure) if !failure.is_absence() => return Err(failure.to_string()),
+            Err(failure) if !failure.is_absence() => return Err(failure.reason()),
             Err(failure) => match domain.split_once('.') {
                 Some((_, parent)) if parent.contains('.') => domain = parent,
-                _ => return Err(failure.to_string()),
+                _ => return Err(failure.reason()),
             },
         }
     }

@@ -109,7 +109,7 @@ async fn backup_servers() {
         (
             "",
             "a@slow.test",
-            "450 4.4.4 <a@slow.test>: Recipient address rejected: Unable to look up mail exchanger information".into(),
+            "450 4.4.4 <a@slow.test>: Recipient address rejected: Unable to look up mail exchanger information: Host not found, try again".into(),
         ),
     ] {
         let main_cf = format!(
@@ -295,6 +295,49 @@ async fn policy_services() {
             "policy_context=here",
         ] {
             assert!(requests[0].lines().any(|one| one == line), "{line}: {}", requests[0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_filter_leaves_nothing_of_decides_nothing() {
+    let names = NameServer::start(ZONES);
+    let resolver = Resolver::with_servers(vec![names.address]);
+    let of = |answer: Option<bool>| resolver.filtered(Arc::new(move |_| Box::pin(async move { answer })));
+    let not_found = "450 4.1.8 <s@x.test>: Sender address rejected: Domain not found";
+    for (restriction, dropped, undecided) in [
+        ("reject_unknown_sender_domain", "", not_found),
+        ("reject_unknown_helo_hostname", "", "450 4.7.1 <x.test>: Helo command rejected: Host not found"),
+        ("check_sender_mx_access inline:{mx.x.test=REJECT}", "", ""),
+        // Addresses are looked up as the system would.
+        (
+            "check_sender_a_access inline:{192.0.2.78=REJECT}",
+            "554 5.7.1 <s@alone.test>: Sender address rejected: Access denied",
+            "554 5.7.1 <s@alone.test>: Sender address rejected: Access denied",
+        ),
+        ("reject_rbl_client bl.test", "", ""),
+        (
+            "permit_mx_backup",
+            "450 4.4.4 <a@ours.test>: Recipient address rejected: Unable to look up mail exchanger information: DNS reply filter policy",
+            "450 4.4.4 <a@ours.test>: Recipient address rejected: Unable to look up mail exchanger information: Invalid DNS reply filter syntax",
+        ),
+    ] {
+        for (answer, expected) in [(Some(false), dropped), (None, undecided)] {
+            let sender = if restriction.contains("_a_access") { "s@alone.test" } else { "s@x.test" };
+            let recipient =
+                if restriction == "permit_mx_backup" { "a@ours.test" } else { "user@example.test" };
+            let main_cf = format!("smtpd_relay_restrictions = {restriction}, reject_unauth_destination");
+            let (access, _) = open_with(&main_cf, of(answer)).unwrap();
+            let (sender, recipient) =
+                (Address::internal(sender).unwrap(), Address::internal(recipient).unwrap());
+            let client = ClientFacts { helo: Some("x.test".into()), ..stranger() };
+            let asked = Asked {
+                sender: Some(&sender),
+                recipient: Some(&recipient),
+                stage: "RCPT",
+                ..Asked::of(&client)
+            };
+            assert_eq!(said(&access.rcpt(&asked).await), expected, "{restriction} {answer:?}");
         }
     }
 }

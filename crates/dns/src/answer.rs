@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::record::{Data, Rr};
+
 /// Records of one type, with what is known about how they came. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
@@ -17,11 +19,11 @@ pub struct Answer<T> {
     pub name: String,
 }
 
-impl<T> Answer<T> {
+impl Answer<Rr> {
     /// The same answer with its records turned into something else; what gives nothing is left out.
-    pub(crate) fn select<U>(&self, select: impl Fn(&T) -> Option<U>) -> Answer<U> {
+    pub(crate) fn select<U>(&self, select: impl Fn(&Data) -> Option<U>) -> Answer<U> {
         Answer {
-            records: self.records.iter().filter_map(select).collect(),
+            records: self.records.iter().filter_map(|record| select(&record.data)).collect(),
             secure: self.secure,
             ttl: self.ttl,
             aliases: self.aliases.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::record::{Data, Type};
+use crate::record::{Rr, Type};
 
 /// Answers kept at most.
 const CAPACITY: usize = 8192;
@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// Name, type, and whether a validated answer was asked for.
 type Key = (String, Type, bool);
 /// An answer, and until when it is good.
-type Kept = (Instant, Arc<Answer<Data>>);
+type Kept = (Instant, Arc<Answer<Rr>>);
 
 #[derive(Default)]
 pub(crate) struct Cache {
@@ -25,13 +25,13 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn find(&self, key: &Key) -> Option<Arc<Answer<Data>>> {
+    pub(crate) fn find(&self, key: &Key) -> Option<Arc<Answer<Rr>>> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let (until, answer) = answers.get(key)?;
         (*until > Instant::now()).then(|| Arc::clone(answer))
     }
 
-    pub(crate) fn keep(&self, key: Key, answer: &Arc<Answer<Data>>) {
+    pub(crate) fn keep(&self, key: Key, answer: &Arc<Answer<Rr>>) {
         if answer.ttl.is_zero() {
             return;
         }

@@ -26,6 +26,12 @@ pub enum Failure {
     /// The replies make no sense, such as aliases without end. Treated as a temporary failure.
     #[error("Malformed or unexpected name server reply")]
     BadReply,
+    /// A filter (`*_dns_reply_filter`) left nothing of the answer. What there is shall not be used, which is no absence.
+    #[error("DNS reply filter drops all results")]
+    Filtered,
+    /// The filter could not be asked, or said something that makes no sense. Treated as a temporary failure.
+    #[error("Invalid DNS reply filter syntax")]
+    BadFilter,
 }
 
 impl Failure {
@@ -39,11 +45,21 @@ impl Failure {
         matches!(self, Failure::NotFound { secure: true } | Failure::NoData { secure: true })
     }
 
+    /// The reason alone, in Postfix's words for those who give no name with it.
+    pub fn reason(&self) -> String {
+        match self {
+            Failure::Filtered => "DNS reply filter policy".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// Postfix's sentence about a failed look-up: `type` is `MX`, `A`, `AAAA`...
     pub fn sentence(&self, name: &str, record_type: &str) -> String {
-        format!(
-            "Host or domain name not found. Name service error for name={name} type={record_type}: {self}"
-        )
+        let what = match self {
+            Failure::Filtered | Failure::BadFilter => "Error looking up",
+            _ => "Host or domain name not found. Name service error for",
+        };
+        format!("{what} name={name} type={record_type}: {self}")
     }
 }
 
@@ -56,6 +72,10 @@ mod tests {
         assert_eq!(
             Failure::NotFound { secure: false }.sentence("example.test", "MX"),
             "Host or domain name not found. Name service error for name=example.test type=MX: Host not found"
+        );
+        assert_eq!(
+            Failure::Filtered.sentence("example.test", "MX"),
+            "Error looking up name=example.test type=MX: DNS reply filter drops all results"
         );
     }
 }

@@ -9,6 +9,7 @@
 mod answer;
 mod cache;
 mod failure;
+mod filter;
 mod hosts;
 mod listing;
 mod literal;
@@ -18,6 +19,7 @@ mod servers;
 
 pub use answer::Answer;
 pub use failure::Failure;
+pub use filter::ReplyFilter;
 pub use listing::Listing;
 pub use literal::address_literal;
 pub use record::{Mx, Srv, Tlsa};

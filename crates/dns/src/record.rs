@@ -1,6 +1,8 @@
 //! Records, in words that need no DNS library.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use domain::base::iana::Rtype;
 use domain::base::name::ToName;
@@ -61,6 +63,33 @@ pub(crate) enum Data {
     Tlsa(Tlsa),
     Txt(Vec<u8>),
     Cname(String),
+}
+
+/// A record's data with its own lifetime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rr {
+    pub(crate) ttl: Duration,
+    pub(crate) data: Data,
+}
+
+/// As zone files write it, but for texts, which stand as they are.
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Data::A(address) => address.fmt(f),
+            Data::Aaaa(address) => address.fmt(f),
+            Data::Mx(Mx { preference, host }) => write!(f, "{preference} {host}."),
+            Data::Ns(host) | Data::Ptr(host) | Data::Cname(host) => write!(f, "{host}."),
+            Data::Srv(Srv { priority, weight, port, host }) => {
+                write!(f, "{priority} {weight} {port} {host}.")
+            }
+            Data::Tlsa(Tlsa { usage, selector, matching_type, data }) => {
+                write!(f, "{usage} {selector} {matching_type} ")?;
+                data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Data::Txt(text) => f.write_str(&String::from_utf8_lossy(text)),
+        }
+    }
 }
 
 impl Data {

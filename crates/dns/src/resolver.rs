@@ -14,10 +14,11 @@ use domain::rdata::AllRecordData;
 use crate::answer::Answer;
 use crate::cache::Cache;
 use crate::failure::Failure;
+use crate::filter::{self, ReplyFilter};
 use crate::hosts::Hosts;
 use crate::listing::{self, Listing};
 use crate::literal::address_literal;
-use crate::record::{self, Data, Mx, Srv, Tlsa, Type};
+use crate::record::{self, Data, Mx, Rr, Srv, Tlsa, Type};
 use crate::servers::{Current, Source};
 
 /// Aliases followed for one question; Postfix follows ten.
@@ -70,6 +71,12 @@ pub enum HostLookup {
 
 /// Asks the DNS. Share it: it holds connections and a cache.
 pub struct Resolver {
+    shared: Arc<Shared>,
+    filter: Option<ReplyFilter>,
+}
+
+/// What resolvers with different filters have in common.
+struct Shared {
     servers: Current,
     hosts: Option<Hosts>,
     cache: Cache,
@@ -78,11 +85,23 @@ pub struct Resolver {
 impl Resolver {
     /// The servers of a resolv.conf(5) and the names of a hosts(5); both files are read again when they change.
     pub fn from_files(resolv_conf: &Path, hosts: &Path) -> Self {
-        Resolver {
-            servers: Current::new(Source::File(resolv_conf.to_owned())),
-            hosts: Some(Hosts::new(hosts.to_owned())),
-            cache: Cache::default(),
-        }
+        Resolver::new(Source::File(resolv_conf.to_owned()), Some(Hosts::new(hosts.to_owned())))
+    }
+
+    fn new(servers: Source, hosts: Option<Hosts>) -> Self {
+        let shared = Shared { servers: Current::new(servers), hosts, cache: Cache::default() };
+        Resolver { shared: Arc::new(shared), filter: None }
+    }
+
+    /// The same resolver, whose answers from the DNS go through a filter. Names of addresses ([`Resolver::ptr`]) and what is looked up
+    /// as the system would ([`HostLookup::Native`]) do not, and DNS lists' own listings ([`Resolver::listing`]) neither.
+    pub fn filtered(&self, filter: ReplyFilter) -> Resolver {
+        Resolver { shared: Arc::clone(&self.shared), filter: Some(filter) }
+    }
+
+    /// The same resolver without a filter.
+    pub fn unfiltered(&self) -> Resolver {
+        Resolver { shared: Arc::clone(&self.shared), filter: None }
     }
 
     /// This machine's resolver. `import_environment` can name another resolv.conf(5) in `MAILCLAD_RESOLV_CONF`, for the mail
@@ -95,14 +114,14 @@ impl Resolver {
 
     /// Exactly these servers and no hosts file.
     pub fn with_servers(servers: Vec<SocketAddr>) -> Self {
-        Resolver { servers: Current::new(Source::Fixed(servers)), hosts: None, cache: Cache::default() }
+        Resolver::new(Source::Fixed(servers), None)
     }
 
     /// The names that a name may stand for (resolv.conf(5); postconf(5), smtp_dns_resolver_options), in the order in which they are tried.
     /// `defaults` is RES_DEFNAMES: a name without a dot is looked for in the first search domain; `searches` is RES_DNSRCH: names are
     /// looked for in all of them.
     pub fn meanings(&self, name: &str, defaults: bool, searches: bool) -> Vec<String> {
-        meanings(name, &self.servers.servers().0.search, defaults, searches)
+        meanings(name, &self.shared.servers.servers().0.search, defaults, searches)
     }
 
     /// The mail exchangers of a domain, in the order of the reply. The null MX is one of them
@@ -143,7 +162,7 @@ impl Resolver {
             other => return Err(format!("no questions of type \"{other}\": use a, aaaa, mx, ns or txt")),
         };
         let name = Name::<Vec<u8>>::vec_from_str(name).map_err(|error| format!("{name}: {error}"))?;
-        let (servers, _) = self.servers.servers();
+        let (servers, _) = self.shared.servers.servers();
         let reply = servers.ask(&name, kind, true).await.map_err(|failure| failure.to_string())?;
         Ok(reply.header().ad())
     }
@@ -158,11 +177,11 @@ impl Resolver {
     /// caller to check.
     pub async fn ptr(&self, address: IpAddr) -> Result<Answer<String>, Failure> {
         let reverse = reverse_name(address);
-        if let Some(name) = self.hosts.as_ref().and_then(|hosts| hosts.name(address)) {
+        if let Some(name) = self.shared.hosts.as_ref().and_then(|hosts| hosts.name(address)) {
             return Ok(certain(&reverse, vec![name]));
         }
         let select = |data: &Data| if let Data::Ptr(host) = data { Some(host.clone()) } else { None };
-        Ok(self.find(&reverse, Type::Ptr, false).await?.select(select))
+        Ok(self.find_all(&reverse, Type::Ptr, false, &mut None).await?.select(select))
     }
 
     /// The addresses of a host, the preferred family first. An address literal is its own answer. When one family is
@@ -185,14 +204,14 @@ impl Resolver {
         {
             return Ok(answer);
         }
-        match self.dns_addresses(host, family, dnssec).await {
+        match self.dns_addresses(host, family, lookup, dnssec).await {
             Err(failure) if lookup == HostLookup::DnsThenNative => self.native(host, family).ok_or(failure),
             answer => answer,
         }
     }
 
     fn native(&self, host: &str, family: Family) -> Option<Answer<IpAddr>> {
-        let mut found = self.hosts.as_ref()?.addresses(host);
+        let mut found = self.shared.hosts.as_ref()?.addresses(host);
         found.retain(|address| family.admits(*address));
         found.sort_by_key(|address| (family == Family::PreferV6) != address.is_ipv6());
         (!found.is_empty()).then(|| certain(host, found))
@@ -202,6 +221,7 @@ impl Resolver {
         &self,
         host: &str,
         family: Family,
+        lookup: HostLookup,
         dnssec: bool,
     ) -> Result<Answer<IpAddr>, Failure> {
         let select = |data: &Data| match data {
@@ -209,7 +229,13 @@ impl Resolver {
             Data::Aaaa(address) => Some(IpAddr::V6(*address)),
             _ => None,
         };
-        let one = async |kind| self.find(host, kind, dnssec).await.map(|answer| answer.select(select));
+        let one = async |kind| {
+            let answer = match lookup {
+                HostLookup::Native => self.find_all(host, kind, dnssec, &mut None).await,
+                HostLookup::Dns | HostLookup::DnsThenNative => self.find(host, kind, dnssec).await,
+            };
+            answer.map(|answer| answer.select(select))
+        };
         let types = family.types();
         let Some(&second) = types.get(1) else { return one(types[0]).await };
         match tokio::join!(one(types[0]), one(second)) {
@@ -229,9 +255,9 @@ impl Resolver {
     pub async fn listing(&self, address: IpAddr, list: &str) -> Listing {
         let name = format!("{}.{list}", reversed(address));
         let mut absent_for = None;
-        match self.find_or_absent(&name, Type::A, false, &mut absent_for).await {
+        match self.find_all(&name, Type::A, false, &mut absent_for).await {
             Ok(answer) => Listing::Listed {
-                addresses: answer.records.iter().filter_map(Data::ipv4).collect(),
+                addresses: answer.records.iter().filter_map(|record| record.data.ipv4()).collect(),
                 ttl: answer.ttl,
             },
             Err(failure) if failure.is_absence() => Listing::NotListed { ttl: absent_for },
@@ -239,25 +265,30 @@ impl Resolver {
         }
     }
 
-    async fn find(&self, name: &str, kind: Type, dnssec: bool) -> Result<Arc<Answer<Data>>, Failure> {
-        self.find_or_absent(name, kind, dnssec, &mut None).await
+    /// One question, its answer filtered.
+    async fn find(&self, name: &str, kind: Type, dnssec: bool) -> Result<Arc<Answer<Rr>>, Failure> {
+        let answer = self.find_all(name, kind, dnssec, &mut None).await?;
+        match &self.filter {
+            Some(filter) => filter::apply(filter, answer, kind).await,
+            None => Ok(answer),
+        }
     }
 
     /// One question, from the cache or from a server, through aliases. `absent_for`: how long an absence may be believed.
-    async fn find_or_absent(
+    async fn find_all(
         &self,
         name: &str,
         kind: Type,
         dnssec: bool,
         absent_for: &mut Option<Duration>,
-    ) -> Result<Arc<Answer<Data>>, Failure> {
-        let (servers, fresh) = self.servers.servers();
+    ) -> Result<Arc<Answer<Rr>>, Failure> {
+        let (servers, fresh) = self.shared.servers.servers();
         if fresh {
-            self.cache.clear();
+            self.shared.cache.clear();
         }
         let ascii = ascii_name(name)?;
         let key = (ascii.clone(), kind, dnssec);
-        if let Some(answer) = self.cache.find(&key) {
+        if let Some(answer) = self.shared.cache.find(&key) {
             return Ok(answer);
         }
         let mut walk = Walk::new(ascii);
@@ -268,7 +299,7 @@ impl Resolver {
             let read = walk.read(&reply, kind).inspect_err(|_| *absent_for = listing::absence_ttl(&reply));
             if let Some(answer) = read? {
                 let answer = Arc::new(answer);
-                self.cache.keep(key, &answer);
+                self.shared.cache.keep(key, &answer);
                 return Ok(answer);
             }
         }
@@ -290,7 +321,7 @@ impl Walk {
     }
 
     /// Takes one reply. `Ok(None)`: ask again, for `self.name`.
-    fn read(&mut self, reply: &Message<Bytes>, kind: Type) -> Result<Option<Answer<Data>>, Failure> {
+    fn read(&mut self, reply: &Message<Bytes>, kind: Type) -> Result<Option<Answer<Rr>>, Failure> {
         self.secure &= reply.header().ad();
         let records = records(reply)?;
         let mut aliases: HashMap<String, (&str, Duration)> = HashMap::new();
@@ -307,7 +338,10 @@ impl Walk {
             if !found.is_empty() {
                 let ttl = found.iter().map(|(_, ttl, _)| *ttl).fold(self.ttl, Duration::min);
                 return Ok(Some(Answer {
-                    records: found.into_iter().map(|(_, _, data)| data.clone()).collect(),
+                    records: found
+                        .into_iter()
+                        .map(|(_, ttl, data)| Rr { ttl: *ttl, data: data.clone() })
+                        .collect(),
                     secure: self.secure,
                     ttl,
                     aliases: std::mem::take(&mut self.aliases),

@@ -278,3 +278,59 @@ async fn the_hosts_file_is_asked_where_the_setting_says_so() {
     assert!(!found.secure);
     assert_eq!(resolver.ptr("127.0.0.5".parse().unwrap()).await.unwrap().records, ["local.test"]);
 }
+
+#[tokio::test]
+async fn a_filter_sees_records_as_text_and_can_drop_them() {
+    let (server, asked) = serve(vec![
+        ok("mx.test", Rtype::MX, true, &["mx.test 60 MX 10 a.test", "mx.test 30 MX 20 b.test"]),
+        ok("null.test", Rtype::MX, true, &["null.test 60 MX 0 ."]),
+        ok("alias.test", Rtype::A, true, &["alias.test 60 CNAME A.test", "A.test 40 A 192.0.2.1"]),
+        ok("_25._tcp.a.test", Rtype::TLSA, true, &["_25._tcp.a.test 60 TLSA 3 1 1 abc"]),
+        ok("txt.test", Rtype::TXT, false, &["txt.test 60 TXT v=1;"]),
+        ok("2.2.0.192.in-addr.arpa", Rtype::PTR, false, &["2.2.0.192.in-addr.arpa 60 PTR host.test"]),
+    ])
+    .await;
+    let plain = Resolver::with_servers(vec![server]);
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let filtered = |verdict: fn(&str) -> Option<bool>| {
+        let seen = Arc::clone(&seen);
+        plain.filtered(Arc::new(move |record| {
+            seen.lock().unwrap().push(record.clone());
+            Box::pin(async move { verdict(&record) })
+        }))
+    };
+    let partly = filtered(|record| Some(!record.contains(" 10 ")));
+    let answer = partly.mx("mx.test", false).await.unwrap();
+    assert_eq!(answer.records.iter().map(|mx| mx.host.as_str()).collect::<Vec<_>>(), ["b.test"]);
+    assert!(answer.secure);
+    assert!(partly.mx("null.test", false).await.unwrap().records[0].is_null());
+    let nothing = filtered(|_| Some(false));
+    assert_eq!(nothing.mx("mx.test", false).await.unwrap_err(), Failure::Filtered);
+    assert_eq!(nothing.tlsa("_25._tcp.a.test").await.unwrap_err(), Failure::Filtered);
+    assert_eq!(nothing.txt("txt.test").await.unwrap_err(), Failure::Filtered);
+    let address = async |resolver: &Resolver, lookup| {
+        let answer = resolver.addresses("alias.test", Family::V4, lookup, false).await;
+        answer.map(|answer| answer.records.len())
+    };
+    assert_eq!(address(&nothing, HostLookup::Dns).await, Err(Failure::Filtered));
+    let undecided = filtered(|_| None);
+    assert_eq!(undecided.mx("mx.test", false).await.unwrap_err(), Failure::BadFilter);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            "mx.test. 60 IN MX 10 a.test.",
+            "mx.test. 30 IN MX 20 b.test.",
+            "mx.test. 60 IN MX 10 a.test.",
+            "mx.test. 30 IN MX 20 b.test.",
+            "_25._tcp.a.test. 60 IN TLSA 3 1 1 616263",
+            "txt.test. 60 IN TXT v=1;",
+            "A.test. 40 IN A 192.0.2.1",
+            "mx.test. 60 IN MX 10 a.test.",
+        ]
+    );
+    // What the system itself would look up is not shown to it, and who has no filter sees all.
+    assert_eq!(address(&nothing, HostLookup::Native).await, Ok(1));
+    assert_eq!(nothing.ptr("192.0.2.2".parse().unwrap()).await.unwrap().records, ["host.test"]);
+    assert_eq!(nothing.unfiltered().mx("mx.test", false).await.unwrap().records.len(), 2);
+    assert_eq!(asked.load(Ordering::SeqCst), 6, "the cache is shared");
+}

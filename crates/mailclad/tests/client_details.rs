@@ -122,3 +122,36 @@ fn mail_that_would_come_back_goes_to_its_transport() {
     send(&without, "u@own.test", "");
     without.wait_for_log(&["to=<u@own.test>, ", "status=bounced (mail for own.test loops back to myself)"]);
 }
+
+#[test]
+fn servers_that_a_filter_drops_are_not_asked() {
+    let port = free_port();
+    let peer = peer(port, "");
+    let names = NameServer::start(&format!(
+        "far.test 300 MX 10 one.far.test\nfar.test 300 MX 20 two.far.test\n\
+         one.far.test 300 A 127.0.3.21\ntwo.far.test 300 A {ADDRESS}\n"
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let resolv = dir.path().join("resolv.conf");
+    std::fs::write(&resolv, names.resolv_conf()).unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let common =
+        format!("import_environment = MAILCLAD_RESOLV_CONF={}\nsmtp_tcp_port = {port}\n", resolv.display());
+    let one =
+        site(&format!("{common}smtp_dns_reply_filter = regexp:{{{{/^far.test. 300 IN MX 10 / IGNORE}}}}\n"));
+    send(&one, "u@far.test", "");
+    one.wait_for_log(&["ignoring DNS RR: far.test. 300 IN MX 10 one.far.test."]);
+    one.wait_for_log(&[&format!("relay=two.far.test[{ADDRESS}]:{port}, "), "status=sent"]);
+    assert_eq!(peer.sessions(), 1);
+    let none = site(&format!("{common}smtp_dns_reply_filter = static:IGNORE\n"));
+    send(&none, "u@far.test", "");
+    none.wait_for_log(&[
+        "dsn=4.7.0, status=deferred (Error looking up name=far.test type=MX: DNS reply filter drops all results)",
+    ]);
+    let unclear = site(&format!("{common}smtp_dns_reply_filter = static:DROP\n"));
+    send(&unclear, "u@far.test", "");
+    unclear.wait_for_log(&["warning: smtp_dns_reply_filter: unknown DNS filter action: \"DROP\""]);
+    unclear.wait_for_log(&[
+        "dsn=4.4.3, status=deferred (Error looking up name=far.test type=MX: Invalid DNS reply filter syntax)",
+    ]);
+}

@@ -16,7 +16,7 @@ use route::Routing;
 use smtp::decode::BareNewline;
 use smtp::server::{CommandFilter, CommandList, EhloKeywords, Options, TlsOffer, Verp};
 use tables::domain_search::ParentStyle;
-use tables::{Flags, Key, Maps, MatchList, MatchStyle, Tables};
+use tables::{Flags, Key, Maps, MatchList, MatchStyle, Tables, reply_filter};
 use tls::ServerLevel;
 use tls::log_level::LogLevels;
 use tls::server::{Opening, Server};
@@ -154,7 +154,7 @@ impl Service {
             &tables,
             configuration.host(),
             routing,
-            Arc::clone(shared.resolver),
+            filtered(shared.resolver, &settings, &tables, &log),
             Arc::new(shared.verify.clone()),
         )?;
         for text in warnings {
@@ -342,6 +342,17 @@ impl Room {
 }
 
 /// Tables whose trouble goes to the log.
+/// smtpd_dns_reply_filter: the resolver that restrictions ask.
+fn filtered(resolver: &Arc<Resolver>, settings: &Settings, tables: &Tables, log: &Log) -> Arc<Resolver> {
+    let parameter = params::smtpd_dns_reply_filter;
+    let log = log.clone();
+    let tell = Arc::new(move |text: &str| maillog::info!(log, "{text}"));
+    match reply_filter::open(tables, parameter.name(), settings.get(parameter), tell) {
+        Some(filter) => Arc::new(resolver.filtered(filter)),
+        None => Arc::clone(resolver),
+    }
+}
+
 pub(crate) fn tables(log: &Log) -> Tables {
     let log = log.clone();
     Tables::new(Arc::new(move |text: &str| log.table_trouble(text)))

@@ -121,7 +121,9 @@ async fn of_domain(service: &Service, domain: &str, port: u16) -> Result<Found, 
     let answer = match exchangers(service, domain).await {
         Ok(answer) => answer,
         // RFC 5321 section 5.1: the domain is its own exchanger. That there is no other must be vouched for as well.
-        Err(failure) if failure.is_absence() || choice.ignores_mx_failure => {
+        Err(failure)
+            if failure.is_absence() || (choice.ignores_mx_failure && failure != Failure::Filtered) =>
+        {
             let found_by = match failure.is_secure() {
                 true => tls::policy::Mx::None,
                 false => tls::policy::Mx::Found { secure: false, name: domain.to_owned() },
@@ -338,7 +340,8 @@ fn lookup_failed(service: &Service, name: &str, kind: &str, failure: &Failure) -
                 (Status::new(5, 4, 4), "Name or service not known")
             }
             Failure::NoData { .. } => (Status::new(5, 3, 0), "No address associated with hostname"),
-            Failure::TryAgain | Failure::BadReply => {
+            // There is no filter in the system's own way.
+            Failure::TryAgain | Failure::BadReply | Failure::Filtered | Failure::BadFilter => {
                 (Status::new(4, 4, 3), "Temporary failure in name resolution")
             }
         };
@@ -349,9 +352,10 @@ fn lookup_failed(service: &Service, name: &str, kind: &str, failure: &Failure) -
         };
     }
     let text = failure.sentence(name, kind);
-    match failure.is_absence() {
-        true => Outcome::bounced(Status::new(5, 4, 4), "none", text),
-        false => Outcome::deferred(Status::new(4, 4, 3), "none", text),
+    match failure {
+        failure if failure.is_absence() => Outcome::bounced(Status::new(5, 4, 4), "none", text),
+        Failure::Filtered => Outcome::deferred(Status::new(4, 7, 0), "none", text),
+        _ => Outcome::deferred(Status::new(4, 4, 3), "none", text),
     }
 }
 

@@ -11,7 +11,7 @@ use link::message::Caching;
 use maillog::Log;
 use smtp::client::{Options, Protocol, Stage};
 use smtp::server::EhloKeywords;
-use tables::{Flags, Maps, MatchList, MatchStyle, StatusFilter, Tables};
+use tables::{Flags, Maps, MatchList, MatchStyle, StatusFilter, Tables, reply_filter};
 use tls::client::Client;
 use tls::files::Files;
 use tls::level::ClientLevel;
@@ -111,6 +111,21 @@ pub(crate) struct Service {
     pub(crate) client: Result<Client, String>,
 }
 
+/// smtp_dns_reply_filter: the resolver that deliveries ask. What MTA-STS and TLSRPT look up is not shown to it.
+fn filtered(resolver: Arc<Resolver>, settings: &Settings, tables: &Tables, log: &Log) -> Arc<Resolver> {
+    let name = match settings.process_name() {
+        "lmtp" => "lmtp_dns_reply_filter",
+        _ => "smtp_dns_reply_filter",
+    };
+    let value = settings.client(params::smtp_dns_reply_filter);
+    let log = log.clone();
+    let tell = Arc::new(move |text: &str| maillog::info!(log, "{text}"));
+    match reply_filter::open(tables, name, value, tell) {
+        Some(filter) => Arc::new(resolver.filtered(filter)),
+        None => resolver,
+    }
+}
+
 /// What the TLS engine shares with others and leaves behind.
 pub(crate) enum Keeping<'a> {
     /// It belongs to this service of master.cf: its files are shared, its sessions survive a restart.
@@ -136,6 +151,7 @@ impl Service {
         let own_addresses =
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
         let keeping = Keeping::Service { name: &entry.name, files };
+        let resolver = filtered(resolver, &settings, tables, &log);
         Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, keeping)
     }
 

@@ -147,7 +147,7 @@ async fn published(
     };
     match (&service.mta_sts, servers::publisher(service, next_hop), wish) {
         (Some(mta_sts), Some(domain), Ok(wish)) if opportunistic(wish) => {
-            mta_sts.find(&service.resolver, &domain, log).await
+            mta_sts.find(&service.resolver.unfiltered(), &domain, log).await
         }
         _ => Finding::default(),
     }
@@ -221,7 +221,8 @@ async fn tlsa(service: &Service, server: Option<&Server>) -> Tlsa {
     }
     for base in bases {
         let base = base.trim_end_matches('.');
-        match service.resolver.tlsa(&format!("_{port}._tcp.{base}")).await {
+        let name = format!("_{port}._tcp.{base}");
+        match service.resolver.tlsa(&name).await {
             Ok(answer) if answer.secure => {
                 let records = answer.records.into_iter().map(|record| TlsaRecord {
                     usage: record.usage,
@@ -232,7 +233,13 @@ async fn tlsa(service: &Service, server: Option<&Server>) -> Tlsa {
                 return Tlsa::Found { base: base.to_owned(), records: records.collect() };
             }
             Ok(_) | Err(Failure::NotFound { .. } | Failure::NoData { .. } | Failure::BadName) => {}
-            Err(Failure::TryAgain | Failure::BadReply) => {
+            Err(
+                failure @ (Failure::TryAgain | Failure::BadReply | Failure::Filtered | Failure::BadFilter),
+            ) => {
+                if matches!(failure, Failure::Filtered | Failure::BadFilter) {
+                    let why = failure.sentence(&name, "TLSA");
+                    maillog::warning!(service.log, "DANE TLSA lookup problem: {why}");
+                }
                 return Tlsa::Failed(format!("{}:{port}", server.host));
             }
         }

@@ -37,6 +37,7 @@ mod pipemap;
 mod randmap;
 mod regexp;
 mod remote;
+pub mod reply_filter;
 pub mod source;
 mod static_value;
 mod status_filter;

@@ -70,7 +70,7 @@ params! { lmtp, "LMTP client";
     lmtp_discard_lhlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
 
     /// As `smtp_dns_reply_filter`, for the LMTP client.
-    lmtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    lmtp_dns_reply_filter: Text(form: Table) = "", Works;
 
     /// As `smtp_dns_resolver_options`, for the LMTP client.
     lmtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Works;

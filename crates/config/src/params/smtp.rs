@@ -102,8 +102,8 @@ params! { smtp, "SMTP client";
     /// EHLO keywords that are ignored.
     smtp_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
 
-    /// A table that changes or drops records in DNS answers.
-    smtp_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    /// A table that sees each record of a DNS answer as text, and can drop it (`IGNORE`).
+    smtp_dns_reply_filter: Text(form: Table) = "", Works;
 
     /// Options of the DNS resolver: complete names, search domains.
     smtp_dns_resolver_options: Text(form: SetOf(&["res_defnames", "res_dnsrch"])) = "", Works;

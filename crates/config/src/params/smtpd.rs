@@ -33,8 +33,8 @@ params! { smtpd, "SMTP server";
     /// EHLO keywords that are not offered.
     smtpd_discard_ehlo_keywords: Text(form: SetOf(&["8bitmime", "auth", "chunking", "dsn", "enhancedstatuscodes", "etrn", "pipelining", "requiretls", "silent-discard", "size", "smtputf8", "starttls", "verp", "vrfy", "xclient", "xforward"])) = "", Works;
 
-    /// A table that changes or drops records in DNS answers.
-    smtpd_dns_reply_filter: Text(form: Table) = "", Planned("this filter is not built yet");
+    /// A table that sees each record of a DNS answer as text, and can drop it (`IGNORE`).
+    smtpd_dns_reply_filter: Text(form: Table) = "", Works;
 
     /// How long the reply to a client with many errors is held back.
     smtpd_error_sleep_time: Time = "1s", Works;

@@ -158,7 +158,7 @@ impl Reporting {
     ) -> Option<Reporting> {
         let results = Arc::clone(service.results.as_ref().filter(|_| !wish.is_relaxed())?);
         let domain = servers::publisher(service, next_hop)?;
-        let record = match service.resolver.txt(&format!("_smtp._tls.{domain}")).await {
+        let record = match service.resolver.unfiltered().txt(&format!("_smtp._tls.{domain}")).await {
             Ok(answer) => record::find(&answer.records),
             Err(failure) if failure.is_absence() => Ok(None),
             Err(failure) => Err(format!("policy lookup failed: {}", failure.sentence(&domain, "TXT"))),
