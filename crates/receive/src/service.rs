@@ -94,6 +94,9 @@ pub(crate) struct Service {
     pub(crate) limits: ClientLimits,
     pub(crate) room: Room,
     fast_flush_domains: MatchList,
+    /// `-v` in master.cf: the dialogue of every session is logged.
+    is_verbose: bool,
+    debug_peers: MatchList,
     /// `maxproc`: one permit for each session.
     pub(crate) sessions: Arc<Semaphore>,
 }
@@ -241,6 +244,8 @@ impl Service {
                 exceptions: hosts(params::smtpd_client_event_limit_exceptions),
             },
             room: Room::read(&settings),
+            is_verbose: service.verbose > 0,
+            debug_peers: hosts(params::debug_peer_list),
             fast_flush_domains: MatchList::open(
                 &tables,
                 "fast_flush_domains",
@@ -304,6 +309,17 @@ impl Service {
         let [xclient, xforward, verp] = found;
         let trusted = Trusted { xclient, xforward, verp: verp.then(|| self.verp.clone()) };
         (xclient || xforward || verp).then_some(trusted)
+    }
+
+    /// Shall the log have the dialogue with this client (debug_peer_list, `-v` in master.cf)?
+    pub(crate) async fn shows_dialogue(&self, name: &str, address: IpAddr) -> bool {
+        if self.is_verbose || self.debug_peers.is_empty() {
+            return self.is_verbose;
+        }
+        self.debug_peers.matches_host(name, Some(address)).await.unwrap_or_else(|why| {
+            maillog::warning!(self.log, "{why}");
+            false
+        })
     }
 
     /// EHLO keywords that this client is not to hear; `None`: what the options say. The error is for the log.
@@ -452,6 +468,7 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
         xclient: false,
         xforward: false,
         stand_alone: false,
+        tells_commands: false,
     }
 }
 

@@ -9,8 +9,9 @@ use config::{Configuration, HostFacts, Settings, params};
 use dns::{Family, HostLookup, Resolver};
 use link::message::Caching;
 use maillog::Log;
-use smtp::client::{Options, Protocol, Stage};
+use smtp::client::{Options, Peer, Protocol, Stage};
 use smtp::server::EhloKeywords;
+use tables::domain_search::ParentStyle;
 use tables::{Flags, Maps, MatchList, MatchStyle, StatusFilter, Tables, reply_filter};
 use tls::client::Client;
 use tls::files::Files;
@@ -107,6 +108,9 @@ pub(crate) struct Service {
     cached_destinations: MatchList,
     /// smtp_connection_cache_on_demand
     caches_on_demand: bool,
+    /// `-v` in master.cf: the dialogue with every server is logged.
+    is_verbose: bool,
+    debug_peers: MatchList,
     /// The TLS engine, or why there is none.
     pub(crate) client: Result<Client, String>,
 }
@@ -152,7 +156,9 @@ impl Service {
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
         let keeping = Keeping::Service { name: &entry.name, files };
         let resolver = filtered(resolver, &settings, tables, &log);
-        Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, keeping)
+        let service =
+            Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, keeping)?;
+        Ok(Service { is_verbose: entry.verbose > 0, ..service })
     }
 
     /// From settings; `own_addresses` are those of this machine, where mail for others must not go. Without any, it may go anywhere.
@@ -295,6 +301,16 @@ impl Service {
                 MatchStyle::Strings,
             ),
             caches_on_demand: settings.client(params::smtp_connection_cache_on_demand),
+            is_verbose: false,
+            debug_peers: MatchList::open(
+                tables,
+                params::debug_peer_list.name(),
+                settings.get(params::debug_peer_list),
+                MatchStyle::HostsAndAddresses(ParentStyle::of(
+                    params::debug_peer_list.name(),
+                    settings.get(params::parent_domain_matches_subdomains),
+                )),
+            ),
             client,
             hostname,
             log,
@@ -321,6 +337,17 @@ impl Service {
             }
         }
         if self.caches_on_demand { demand } else { Caching::default() }
+    }
+
+    /// Shall the log have the dialogue with this server (debug_peer_list, `-v` in master.cf)?
+    pub(crate) async fn shows_dialogue(&self, peer: &Peer) -> bool {
+        if self.is_verbose || self.debug_peers.is_empty() {
+            return self.is_verbose;
+        }
+        self.debug_peers.matches_host(&peer.host, peer.address.parse().ok()).await.unwrap_or_else(|why| {
+            maillog::warning!(self.log, "{why}");
+            false
+        })
     }
 
     /// The time limit of a stage.

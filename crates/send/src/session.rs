@@ -83,6 +83,16 @@ pub(crate) struct Job<'a> {
     pub(crate) is_final: bool,
 }
 
+/// What the log may have of something that is sent.
+enum Shown {
+    /// Commands: all but credentials.
+    All,
+    /// A response of AUTH: that there is one.
+    Response,
+    /// The content of a message: where it ends.
+    Nothing,
+}
+
 /// The proof of the TLS room, shown to the session.
 pub(crate) struct Proof(pub(crate) Admitted);
 
@@ -244,6 +254,8 @@ impl Driver<'_> {
     async fn drive(&mut self, mut step: Step) -> Vec<Outcome> {
         let count = self.job.message.envelope.recipients.len();
         let mut outcomes: Option<Vec<Outcome>> = None;
+        // What the step in hand sends, as far as the log may have it (debug_peer_list).
+        let mut shown = Shown::All;
         loop {
             for notice in &step.notices {
                 let text = notice.text(self.job.id, &self.job.peer);
@@ -256,6 +268,7 @@ impl Driver<'_> {
             if !step.send.is_empty() {
                 self.deadline = None;
             }
+            self.show(&step.send, std::mem::replace(&mut shown, Shown::All));
             let sent = self.send(&step.send, Stage::MailFrom).await;
             step = match step.next {
                 Next::Read(conversation) if sent.is_err() && outcomes.is_some() => conversation.lost(),
@@ -290,6 +303,7 @@ impl Driver<'_> {
                 Next::Challenge(challenge) => {
                     let respond = |exchange: &mut Exchange| exchange.respond(&challenge.text);
                     let response = self.exchange.as_mut().map_or_else(|| "*".into(), respond);
+                    shown = Shown::Response;
                     challenge.respond(&response)
                 }
                 Next::Ready(ready) => match outcomes {
@@ -315,6 +329,7 @@ impl Driver<'_> {
                 Next::Body(body) => {
                     self.has_sent = true;
                     self.deadline = None;
+                    shown = Shown::Nothing;
                     self.content(body).await
                 }
                 Next::Done(done) => match done.next {
@@ -352,6 +367,29 @@ impl Driver<'_> {
                     };
                 }
             };
+        }
+    }
+
+    /// Commands on their way to a server of debug_peer_list. The content of messages is not shown, nor what could be a password.
+    fn show(&self, bytes: &[u8], shown: Shown) {
+        if !self.job.options.tells_replies || bytes.is_empty() {
+            return;
+        }
+        let (log, relay) = (self.job.log, self.job.peer.relay());
+        match shown {
+            Shown::Nothing => maillog::info!(log, "> {relay}: ."),
+            Shown::Response => maillog::info!(log, "> {relay}: ***"),
+            Shown::All => {
+                for line in String::from_utf8_lossy(bytes).lines() {
+                    let mut words = line.splitn(3, ' ');
+                    match (words.next(), words.next(), words.next()) {
+                        (Some("AUTH"), Some(mechanism), Some(_)) => {
+                            maillog::info!(log, "> {relay}: AUTH {mechanism} ***");
+                        }
+                        _ => maillog::info!(log, "> {relay}: {line}"),
+                    }
+                }
+            }
         }
     }
 

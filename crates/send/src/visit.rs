@@ -140,6 +140,7 @@ impl Attempt<'_> {
                 Lookup::Failed(why) => maillog::warning!(self.log, "{why}"),
             }
         }
+        options.tells_replies = service.shows_dialogue(&target.peer).await;
         options
     }
 

@@ -4,10 +4,10 @@ use crate::param::params;
 
 params! { logging, "Log";
     /// How much more is logged for the peers of `debug_peer_list`.
-    debug_peer_level: Int(min: 1) = "2", Planned("it is not built yet");
+    debug_peer_level: Int(min: 1) = "2", Accepted("each level shows the SMTP dialogue, and there is nothing more to show");
 
-    /// Hosts and networks for which more is logged.
-    debug_peer_list: Text(form: Patterns) = "", Planned("it is not built yet");
+    /// Hosts and networks whose SMTP dialogue is logged, without content and passwords.
+    debug_peer_list: Text(form: Patterns) = "", Works;
 
     /// The command that is run when a service has the option `-D`.
     debugger_command: Text(min: 1) = "", Accepted("a debugger is attached to a process from outside");

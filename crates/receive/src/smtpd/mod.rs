@@ -84,6 +84,7 @@ pub(crate) async fn hear(
     // Who speaks for others can not be told from them.
     let is_spokesman = service.trusted(&client.name, address).await.is_some_and(|trusted| trusted.xclient);
     let limited = !is_spokesman && !service.limits.excepts(&client.name, address).await;
+    let shows_dialogue = service.shows_dialogue(&client.name, address).await;
     let driver = Driver {
         receive,
         service,
@@ -100,6 +101,7 @@ pub(crate) async fn hear(
         instance: String::new(),
         deferrals: Deferrals::default(),
         deadline: Deadline::new(service.timeout, service.deadline_rate),
+        shows_dialogue,
         shown: service.footer.is_some().then(Box::default),
     };
     // Sessions wait most of the time: what they need only at work does not belong into each task.
@@ -138,6 +140,8 @@ struct Driver<'a> {
     /// With smtpd_reject_footer: what it may speak of.
     shown: Option<Box<Shown>>,
     deadline: Deadline,
+    /// Commands and replies are logged.
+    shows_dialogue: bool,
 }
 
 /// What the transaction has outside the session.
@@ -214,6 +218,9 @@ impl Driver<'_> {
                 }
             }
         }
+        if self.shows_dialogue {
+            options = Arc::new(Options { tells_commands: true, ..(*options).clone() });
+        }
         let trusted = self.service.trusted(&client.name, self.address).await;
         if let Some(Trusted { xclient, xforward, verp }) = trusted {
             options = Arc::new(Options { xclient, xforward, verp, ..(*options).clone() });
@@ -232,7 +239,11 @@ impl Driver<'_> {
             }
             for reply in replies {
                 let reply = self.with_footer(reply).await;
+                let begin = self.output.len();
                 reply.write_to(&mut self.output);
+                if self.shows_dialogue {
+                    self.show_reply(&self.output[begin..]);
+                }
             }
             step = match next {
                 Next::Read(session) => match self.next_command(session, connection).await {
@@ -337,6 +348,13 @@ impl Driver<'_> {
                 true => maillog::warning!(self.log, "{text}"),
                 false => maillog::info!(self.log, "{text}"),
             }
+        }
+    }
+
+    /// The lines of a reply, for debug_peer_list.
+    fn show_reply(&self, reply: &[u8]) {
+        for line in String::from_utf8_lossy(reply).lines() {
+            maillog::info!(self.log, "> {}: {line}", self.name);
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(options: Arc<Options>, peer: Peer, tls: Option<TlsFacts>) -> Core {
-        let reader = ReplyReader::new(options.line_length_limit);
+        let reader = ReplyReader::new(&options);
         Core {
             options,
             peer,

@@ -153,7 +153,7 @@ impl Upgrade {
     /// The handshake is complete. What was read or offered in the clear is forgotten (RFC 3207 section 4.2), and
     /// EHLO is said again.
     pub fn secured(self, facts: TlsFacts) -> Step {
-        let reader = ReplyReader::new(self.core.options.line_length_limit);
+        let reader = ReplyReader::new(&self.core.options);
         let core = Core {
             options: self.core.options,
             peer: self.core.peer,

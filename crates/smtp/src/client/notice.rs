@@ -5,6 +5,8 @@ use super::peer::Peer;
 /// One thing worth a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// A line of a reply.
+    Heard(String),
     /// EHLO keywords that were not looked at.
     DiscardingEhloKeywords(String),
     /// A reply line longer than `line_length_limit`; the limit and the line's beginning.
@@ -42,7 +44,8 @@ impl Notice {
     pub fn is_warning(&self) -> bool {
         !matches!(
             self,
-            Notice::DiscardingEhloKeywords(_)
+            Notice::Heard(_)
+                | Notice::DiscardingEhloKeywords(_)
                 | Notice::SmtpUtf8Without8BitMime
                 | Notice::PixWorkarounds(_)
                 | Notice::BreakingLine(_)
@@ -52,6 +55,7 @@ impl Notice {
     /// The log text, without `warning: `. `id` is the queue id.
     pub fn text(&self, id: &str, peer: &Peer) -> String {
         match self {
+            Notice::Heard(line) => format!("< {}: {line}", peer.relay()),
             Notice::DiscardingEhloKeywords(words) => format!("discarding EHLO keywords: {words}"),
             Notice::LongResponse(limit, text) => {
                 format!("{}: response longer than {limit}: {text}...", peer.relay())

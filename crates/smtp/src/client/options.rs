@@ -42,6 +42,8 @@ pub struct Options {
     pub quote_envelope: bool,
     /// `smtp_tls_block_early_mail_reply`.
     pub block_early_mail_reply: bool,
+    /// Each line of a reply is told to the log (`debug_peer_list`).
+    pub tells_replies: bool,
     /// `myhostname`, when a server that says this name means a mail loop; with the next hop for the text.
     pub loop_detection: Option<LoopDetection>,
 }
@@ -98,6 +100,7 @@ impl Default for Options {
             probes_data: false,
             quote_envelope: true,
             block_early_mail_reply: false,
+            tells_replies: false,
             loop_detection: None,
         }
     }

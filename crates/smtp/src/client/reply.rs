@@ -8,6 +8,7 @@ use mail::Status;
 use memchr::memchr;
 
 use super::notice::Notice;
+use super::options::Options;
 
 /// Most lines of one reply that are looked at. Postfix has no bound but time; no server has reason for more.
 const MAX_LINES: usize = 1000;
@@ -57,6 +58,8 @@ pub(super) struct ReplyReader {
     limit: usize,
     text: String,
     lines: usize,
+    /// Each line is worth a notice.
+    tells: bool,
     /// The rest of a line that was too long is being skipped.
     skipping: bool,
     /// Something came that is no reply.
@@ -68,9 +71,9 @@ pub(super) struct ReplyReader {
 pub(super) struct EndlessReply;
 
 impl ReplyReader {
-    /// `limit` is `line_length_limit`.
-    pub(super) fn new(limit: usize) -> Self {
-        ReplyReader { limit, text: String::new(), lines: 0, skipping: false, garbled: false }
+    pub(super) fn new(options: &Options) -> Self {
+        let (limit, tells) = (options.line_length_limit, options.tells_replies);
+        ReplyReader { limit, tells, text: String::new(), lines: 0, skipping: false, garbled: false }
     }
 
     /// Takes lines off the front of `input` until a reply is complete. `None`: more input is needed, and at most
@@ -102,6 +105,9 @@ impl ReplyReader {
             let line = printable(&line);
             if self.skipping {
                 notices.push(Notice::LongResponse(self.limit, line.chars().take(30).collect()));
+            }
+            if self.tells {
+                notices.push(Notice::Heard(line.clone()));
             }
             self.lines += 1;
             if self.lines > MAX_LINES {
@@ -162,8 +168,12 @@ mod tests {
 
     use super::*;
 
+    fn limited(line_length_limit: usize) -> Options {
+        Options { line_length_limit, ..Options::default() }
+    }
+
     fn read(input: &[u8]) -> (Option<ServerReply>, bool) {
-        let mut reader = ReplyReader::new(2048);
+        let mut reader = ReplyReader::new(&limited(2048));
         let reply = reader.read(&mut BytesMut::from(input), false, &mut Vec::new()).unwrap();
         (reply, reader.garbled)
     }
@@ -191,7 +201,7 @@ mod tests {
 
     #[test]
     fn long_lines_are_cut_and_endless_replies_refused() {
-        let mut reader = ReplyReader::new(20);
+        let mut reader = ReplyReader::new(&limited(20));
         let mut notices = Vec::new();
         let mut input = BytesMut::from(&b"550 5.1.1 "[..]);
         input.extend_from_slice(&[b'x'; 100]);
@@ -222,10 +232,10 @@ mod tests {
         fn split_reads_equal_whole_read(input in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'2'), Just(b' '), Just(b'-'), any::<u8>()], 0..300), cut in 0usize..300) {
             let cut = cut.min(input.len());
             let (mut whole, mut split) = (Vec::new(), Vec::new());
-            let mut reader = ReplyReader::new(16);
+            let mut reader = ReplyReader::new(&limited(16));
             let mut buffer = BytesMut::from(&input[..]);
             while let Some(reply) = reader.read(&mut buffer, false, &mut Vec::new()).unwrap() { whole.push(reply); }
-            let mut reader = ReplyReader::new(16);
+            let mut reader = ReplyReader::new(&limited(16));
             let mut buffer = BytesMut::from(&input[..cut]);
             while let Some(reply) = reader.read(&mut buffer, false, &mut Vec::new()).unwrap() { split.push(reply); }
             buffer.extend_from_slice(&input[cut..]);

@@ -71,6 +71,8 @@ pub struct Options {
     pub xforward: bool,
     /// Input from `sendmail -bs`: no access checks of syntax beyond the protocol's, no ETRN, no STARTTLS, no AUTH.
     pub stand_alone: bool,
+    /// Each command line is told to the log, without what could be a password (`debug_peer_list`).
+    pub tells_commands: bool,
 }
 
 impl Default for Options {
@@ -106,6 +108,7 @@ impl Default for Options {
             xclient: false,
             xforward: false,
             stand_alone: false,
+            tells_commands: false,
         }
     }
 }

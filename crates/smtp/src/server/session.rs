@@ -10,7 +10,7 @@ use memchr::memchr;
 use super::command::{Verb, Word, looks_like_header, words};
 use super::content::Chunking;
 use super::mail::Transaction;
-use super::notice::{Notice, escape, printable, without_credentials};
+use super::notice::{Notice, escape, printable, without_credentials, without_secrets};
 use super::options::{EhloKeyword, Options, TlsOffer};
 use super::question::{Connect, Pending, Question, Unknown, Verdict};
 use super::tally::{End, Reason, Stage, Tally};
@@ -145,6 +145,10 @@ impl Session {
         };
         // Postfix's lines are C strings.
         let line = &line[..memchr(0, line).unwrap_or(line.len())];
+        if self.options.tells_commands {
+            let shown = without_secrets(&String::from_utf8_lossy(line), self.exchange.is_some());
+            self.notices.push(Notice::Heard(shown));
+        }
         if self.exchange.is_some() {
             return self.auth_response(&String::from_utf8_lossy(line));
         }
