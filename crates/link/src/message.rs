@@ -78,6 +78,8 @@ pub enum Request {
         /// True when another file of the same change follows: a certificate is not tried before its key is there.
         more: bool,
     },
+    /// master to a role: the file of the log was renamed. One descriptor, where lines go from now on. Answer: Done.
+    LogFile,
     /// master to queue: the configuration changed; read it again. Answer: Done, or Failed with the reason and the old
     /// configuration still in force.
     Reload,

@@ -16,7 +16,7 @@ use config::{Configuration, Settings, params};
 use link::message::Delivery;
 use link::{Incoming, Link, Reply, Request, Role};
 use mail::delivery_line::{Delays, delivery_line};
-use mail::{IdGenerator, Outcome, OutcomeKind, Purpose, Status};
+use mail::{IdGenerator, LogForm, Outcome, OutcomeKind, Purpose, Status};
 use maillog::Log;
 use route::Routing;
 use tables::{StatusFilter, Tables};
@@ -88,6 +88,7 @@ fn prepare_with(
             Err(why) => (log.service(settings.get(params::syslog_name), &service.program), Err(why)),
             Ok(own) => {
                 let service_log = log.service(own.get(params::syslog_name), &service.program);
+                let service_log = service_log.showing(LogForm::of(own.get(params::info_log_address_format)));
                 let opening = Opening {
                     configuration: &configuration,
                     service,
@@ -155,6 +156,7 @@ impl Opening<'_> {
                 transport: name.clone(),
             })),
         };
+        tables.must_be_open()?;
         Ok((agent, filter))
     }
 }
@@ -195,6 +197,12 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
                         None => Reply::Failed("no descriptor".into()),
                     },
                     Request::Begin | Request::Ping => Reply::Done,
+                    Request::LogFile => {
+                        if let Some(descriptor) = descriptors.pop() {
+                            log.go_on_in(descriptor.into());
+                        }
+                        Reply::Done
+                    }
                     Request::Drain => {
                         draining = true;
                         Reply::Done
@@ -268,7 +276,7 @@ impl DeliveryService {
             for (recipient, outcome) in report.lines {
                 let outcome = filter.apply(outcome, |why| maillog::warning!(log, "{why}")).await;
                 let outcome = outcome.for_purpose(purpose);
-                maillog::info!(log, "{}", delivery_line(&id, &recipient, &outcome, &delays, 0));
+                maillog::info!(log, "{}", delivery_line(log.form(), &id, &recipient, &outcome, &delays, 0));
                 let is_told = purpose != Purpose::Delivery
                     || (outcome.kind == OutcomeKind::Bounced && report.outcome.kind == OutcomeKind::Bounced);
                 if is_told && !(alone && recipient == *asked) {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::envelope::Recipient;
+use crate::log_form::LogForm;
 use crate::outcome::Outcome;
 use crate::queue_id::QueueId;
 
@@ -29,19 +30,20 @@ impl Default for Delays {
     }
 }
 
-/// `ID: to=<r>, orig_to=<o>, relay=R, conn_use=N, delay=D, delays=a/b/c/d, tls=may, dsn=2.0.0, status=sent (TEXT)`.
+/// Addresses in the form of the service's log: `ID: to=<r>, orig_to=<o>, relay=R, conn_use=N, delay=D, delays=a/b/c/d, tls=may, dsn=2.0.0, status=sent (TEXT)`.
 pub fn delivery_line(
+    form: LogForm,
     id: &QueueId,
     recipient: &Recipient,
     outcome: &Outcome,
     delays: &Delays,
     connection_uses: u32,
 ) -> String {
-    let mut line = format!("{id}: to=<{}>", recipient.address);
+    let mut line = format!("{id}: to=<{}>", form.show(&recipient.address));
     // Writing to a String can not fail.
     let original = &recipient.original;
     if !original.is_null() && !original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
-        let _ = write!(line, ", orig_to=<{}>", recipient.original);
+        let _ = write!(line, ", orig_to=<{}>", form.show(&recipient.original));
     }
     let _ = write!(line, ", relay={}", outcome.relay);
     if connection_uses > 1 {
@@ -116,12 +118,12 @@ mod tests {
         outcome.tls = "may".into();
         let delays = Delays { setup: Duration::from_millis(20), ..Delays::default() };
         assert_eq!(
-            delivery_line(&id, &recipient, &outcome, &delays, 1),
+            delivery_line(LogForm::default(), &id, &recipient, &outcome, &delays, 1),
             "EB0AC9B013C: to=<r@x>, relay=mx.x[192.0.2.1]:25, delay=0.02, delays=0/0/0.02/0, tls=may, dsn=2.0.0, \
              status=sent (250 2.0.0 Ok: queued as X)"
         );
         recipient.original = Address::internal("alias@y").unwrap();
-        let line = delivery_line(&id, &recipient, &outcome, &delays, 2);
+        let line = delivery_line(LogForm::default(), &id, &recipient, &outcome, &delays, 2);
         assert!(line.contains("to=<r@x>, orig_to=<alias@y>, relay=mx.x[192.0.2.1]:25, conn_use=2, delay="));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use config::{Settings, params};
+use mail::LogForm;
 use maillog::{Destination, Log, Sink, SyslogFacility};
 
 /// The log of a program. The error names the parameter.
@@ -27,10 +28,14 @@ pub fn open(settings: &Settings, program: &str) -> Result<Log, String> {
                     prefixes.join(", ")
                 ));
             }
-            Destination::File(path.into())
+            let mode = settings.get(params::maillog_file_permissions);
+            let mode = u32::from_str_radix(mode, 8)
+                .map_err(|_| format!("maillog_file_permissions = {mode}: use 600, 640 or 644"))?;
+            Destination::File { path: path.into(), mode }
         }
     };
     let sink = Sink::open(&destination, settings.get(params::myhostname))
         .map_err(|error| format!("maillog_file = {file}: {error}"))?;
-    Ok(Log::new(Arc::new(sink), settings.get(params::syslog_name), program))
+    let log = Log::new(Arc::new(sink), settings.get(params::syslog_name), program);
+    Ok(log.showing(LogForm::of(settings.get(params::info_log_address_format))))
 }

@@ -56,7 +56,7 @@ fn a_local_user_has_a_mailbox_and_an_alias_has_many_places() {
     site.write("list", &format!("# a list\n{user}\nuser@site.test\n"));
     site.write(
         "aliases",
-        &format!("team: :include:{root}/list, \"|cat > {root}/out/command\", {root}/out/file\n"),
+        &format!("team :include:{root}/list, \"|cat > {root}/out/command\", {root}/out/file\n"),
     );
     let site = site.start();
 

@@ -13,7 +13,7 @@ fn site() -> Site {
          transport_maps = inline:{ { refused.test = error:5.7.1 not here } { gone.test = discard: } \
          { later.test = retry:4.2.2 come again } }",
     );
-    site.write("aliases", "team: user@site.test, outside@elsewhere.test\n");
+    site.write("aliases", "team user@site.test, outside@elsewhere.test\n");
     site.start()
 }
 

@@ -8,9 +8,11 @@
 mod sink;
 
 use std::fmt::{self, Write};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use mail::LogForm;
 pub use sink::{Destination, Sink, SyslogFacility};
 
 /// How grave a line is. Only these words appear in the log; everything else is plain information.
@@ -57,6 +59,7 @@ pub struct Log {
     /// `postfix/smtpd`.
     tag: Arc<str>,
     number: u32,
+    form: LogForm,
 }
 
 /// Session numbers. They start at this process's id, so that lines of different processes rarely share one, and stay
@@ -70,22 +73,38 @@ impl Log {
         let number = std::process::id();
         // Only the first call in a process sets it; later ones find it set already, which is what is wanted.
         let _ = NEXT_NUMBER.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-        Log { sink, tag: format!("{syslog_name}/{program}").into(), number }
+        Log { sink, tag: format!("{syslog_name}/{program}").into(), number, form: LogForm::default() }
     }
 
     /// The same service, with a number of its own, for one session or one delivery.
     pub fn session(&self) -> Log {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) & 0x7FFF_FFFF;
-        Log { sink: Arc::clone(&self.sink), tag: Arc::clone(&self.tag), number }
+        Log { number, ..self.clone() }
     }
 
     /// Another service in the same process.
     pub fn service(&self, syslog_name: &str, program: &str) -> Log {
-        Log {
-            sink: Arc::clone(&self.sink),
-            tag: format!("{syslog_name}/{program}").into(),
-            number: self.number,
-        }
+        Log { tag: format!("{syslog_name}/{program}").into(), ..self.clone() }
+    }
+
+    /// The same log, with addresses in another form (info_log_address_format).
+    pub fn showing(self, form: LogForm) -> Log {
+        Log { form, ..self }
+    }
+
+    /// The form of addresses in lines of this log.
+    pub fn form(&self) -> LogForm {
+        self.form
+    }
+
+    /// For who may open the file of the log: opens it anew when somebody has renamed it, and gives it for those who may not.
+    pub fn reopen(&self) -> std::io::Result<Option<File>> {
+        self.sink.reopen()
+    }
+
+    /// For all others: goes on in the file that [`Log::reopen`] gave, with every log of this process.
+    pub fn go_on_in(&self, file: File) {
+        self.sink.go_on_in(file);
     }
 
     /// Writes one line. Control characters and line ends in `text`, which can hold what a peer sent, become `?`; a line
@@ -157,7 +176,7 @@ mod tests {
     #[test]
     fn a_line_can_not_be_forged_from_inside() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let sink = Sink::open(&Destination::File(file.path().into()), "host").unwrap();
+        let sink = Sink::open(&Destination::File { path: file.path().into(), mode: 0o600 }, "host").unwrap();
         let log = Log::new(Arc::new(sink), "postfix", "smtpd");
         info!(log, "helo={}", "x\nNov 22 16:00:00 host postfix/smtpd[1]: forged\x1b[2J");
         warning!(log.session(), "{}", "\u{e9}".repeat(3000));

@@ -2,9 +2,9 @@
 //!
 //! Opened before privileges are dropped. Writing never fails the caller: mail goes on when the log can not be written.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -53,8 +53,13 @@ impl SyslogFacility {
 pub enum Destination {
     /// Empty: syslog.
     Syslog(SyslogFacility),
-    /// An absolute path.
-    File(PathBuf),
+    /// A file.
+    File {
+        /// Its absolute path.
+        path: PathBuf,
+        /// What it is made with where it does not exist (`maillog_file_permissions`).
+        mode: u32,
+    },
     /// `/dev/stdout`.
     Stdout,
 }
@@ -67,7 +72,7 @@ pub struct Sink {
 
 enum Target {
     Syslog { facility: SyslogFacility, socket: Mutex<Option<UnixDatagram>> },
-    File(Mutex<File>),
+    File { path: PathBuf, mode: u32, file: Mutex<File> },
     Stdout,
     Discard,
 }
@@ -84,10 +89,30 @@ impl Sink {
             Destination::Syslog(facility) => {
                 Target::Syslog { facility: *facility, socket: Mutex::new(connect_syslog()) }
             }
-            Destination::File(path) => Target::File(Mutex::new(open_file(path)?)),
+            Destination::File { path, mode } => {
+                Target::File { path: path.clone(), mode: *mode, file: Mutex::new(open_file(path, *mode)?) }
+            }
             Destination::Stdout => Target::Stdout,
         };
         Ok(Sink { target, host: host.split('.').next().unwrap_or(host).to_owned() })
+    }
+
+    /// Opens the file anew when its name no longer leads to it, and gives a copy for other processes.
+    pub(crate) fn reopen(&self) -> io::Result<Option<File>> {
+        let Target::File { path, mode, file } = &self.target else { return Ok(None) };
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_at(&file, path) {
+            return Ok(None);
+        }
+        *file = open_file(path, *mode)?;
+        file.try_clone().map(Some)
+    }
+
+    /// Goes on in this file, which another process has opened. What does not write to a file goes on as before.
+    pub(crate) fn go_on_in(&self, new: File) {
+        if let Target::File { file, .. } = &self.target {
+            *file.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     /// Swallows everything; for tests and for commands that print their own errors.
@@ -121,7 +146,7 @@ impl Sink {
                     }
                 }
             }
-            Target::File(file) => {
+            Target::File { file, .. } => {
                 let line = line();
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = file.write_all(line.as_bytes());
@@ -140,7 +165,72 @@ fn connect_syslog() -> Option<UnixDatagram> {
     Some(socket)
 }
 
-/// Appends, and makes the file for its owner only where it does not exist: addresses are nobody else's business.
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+/// How often a file is opened that somebody renames at the same time.
+const MAX_RENAMES: usize = 10;
+
+/// Opens for appending, or makes the file. Writers hold a shared flock(2), so that who rotates the file knows when the last one has left
+/// it; on a file system without locks nobody can know.
+fn open_file(path: &Path, mode: u32) -> io::Result<File> {
+    let mut left = MAX_RENAMES;
+    loop {
+        let made = OpenOptions::new().create_new(true).append(true).mode(mode).open(path);
+        let file = match made {
+            Ok(file) => {
+                // Whatever the umask.
+                file.set_permissions(Permissions::from_mode(mode))?;
+                file
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().create(true).append(true).mode(mode).open(path)?
+            }
+            Err(error) => return Err(error),
+        };
+        let _ = file.try_lock_shared();
+        left -= 1;
+        // Renamed before it was locked: its rotation may not have waited for us.
+        if left == 0 || is_at(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Does the name still lead to the open file?
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_file_is_left_by_all_who_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("mail.log"), dir.path().join("mail.log.1"));
+        let open = || Sink::open(&Destination::File { path: path.clone(), mode: 0o640 }, "host").unwrap();
+        let (master, role) = (open(), open());
+        let say =
+            |sink: &Sink, text: &str| sink.write(Severity::Info, "postfix/x", 1, |line| line.push_str(text));
+        say(&role, "one");
+        assert!(master.reopen().unwrap().is_none(), "nobody has renamed it");
+        std::fs::rename(&path, &old).unwrap();
+        say(&role, "two");
+        let new = master.reopen().unwrap().unwrap();
+        let rotated = File::open(&old).unwrap();
+        assert!(rotated.try_lock().is_err(), "the role still writes to it");
+        role.go_on_in(new);
+        assert!(rotated.try_lock().is_ok());
+        say(&role, "three");
+        say(&master, "four");
+        let last_words = |path: &Path| -> Vec<String> {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(last_words(&old), ["one", "two"]);
+        assert_eq!(last_words(&path), ["three", "four"]);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
 }

@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use config::{Configuration, Settings};
+use config::{Configuration, Settings, params};
 use link::message::NewMessage;
 use link::{Call, Incoming, Link, LinkError, Reply, Request, Role};
 use mail::delivery_line::delivery_line;
-use mail::{IdGenerator, Message, Outcome, Purpose, QueueId, Status};
+use mail::{IdGenerator, LogForm, Message, Outcome, Purpose, QueueId, Status};
 use maillog::Log;
 use route::{Failed, Resolved, Routing};
 use spool::{Change, Content, Held, RecipientState, Spool, StoreError, Stored};
@@ -296,6 +296,12 @@ impl QueueRole {
                 tables::handed_over::take(&path, file.as_ref());
                 call.answer(Reply::Done, Vec::new());
             }
+            Request::LogFile => {
+                if let Some(descriptor) = descriptors.pop() {
+                    self.qmgr.go_on_in(descriptor.into());
+                }
+                call.answer(Reply::Done, Vec::new());
+            }
             Request::Reload => call.answer(
                 match self.reload() {
                     Ok(()) => Reply::Done,
@@ -407,7 +413,7 @@ impl QueueRole {
         maillog::info!(
             self.qmgr,
             "{id}: from=<{}>, size={}, nrcpt={} (queue active)",
-            message.envelope.sender,
+            self.qmgr.form().show(&message.envelope.sender),
             message.data_size,
             message.envelope.recipients.len()
         );
@@ -521,7 +527,7 @@ impl QueueRole {
             let outcome = outcome.for_purpose(active.message.envelope.purpose);
             if let Some(recipient) = active.recipient(position) {
                 let delays = self.limits.delays_so_far(active, self.clock.now());
-                let line = delivery_line(id, recipient, &outcome, &delays, 0);
+                let line = delivery_line(self.error.form(), id, recipient, &outcome, &delays, 0);
                 let log = if site.transport == "error"
                     || site.transport == "retry"
                     || site.transport == "discard"
@@ -583,7 +589,8 @@ fn settings_of(configuration: &Configuration) -> Result<Settings, String> {
 }
 
 fn service_log(base: &Log, settings: &Settings, program: &str) -> Log {
-    base.service(settings.get(config::params::syslog_name), program)
+    let log = base.service(settings.get(params::syslog_name), program);
+    log.showing(LogForm::of(settings.get(params::info_log_address_format)))
 }
 
 /// Turns a link's calls into events; the last one says that it ended.

@@ -130,7 +130,7 @@ async fn take_in(
         return Err(NotTaken::because(why));
     }
     let id = receive.next_id();
-    maillog::info!(pickup.log, "{id}: uid={uid} from=<{}>", sender.to_external());
+    maillog::info!(pickup.log, "{id}: uid={uid} from=<{}>", pickup.log.form().show(&sender));
     let beginning = Beginning {
         id: id.clone(),
         arrival,

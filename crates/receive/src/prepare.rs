@@ -8,7 +8,7 @@ use std::time::Duration;
 use config::master_cf::ServiceKind;
 use config::{Configuration, params};
 use dns::Resolver;
-use mail::IdGenerator;
+use mail::{IdGenerator, LogForm};
 use maillog::Log;
 
 use crate::anvil::Anvil;
@@ -122,13 +122,17 @@ pub fn prepare(
     };
     let syslog_name = settings.get(params::syslog_name);
     let pickup_log = log.service(syslog_name, "pickup");
+    let pickup_log = pickup_log.showing(LogForm::of(settings.get(params::info_log_address_format)));
     let cleanup = cleanups.for_settings(&configuration, &settings, &log)?;
+    let pickup_tables = tables(&pickup_log).within(&settings);
+    let submitters = Submitters::open(&settings, &pickup_tables);
+    pickup_tables.must_be_open()?;
     Ok(Prepared {
         services,
         qmqpd,
         screens,
         pickup: PickupSettings {
-            submitters: Submitters::open(&settings, &tables(&pickup_log).within(&settings)),
+            submitters,
             log: pickup_log,
             cleanup,
             received: Received::read(&settings),

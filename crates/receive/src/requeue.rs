@@ -58,7 +58,7 @@ async fn pass(
     maillog::info!(
         pickup.log,
         "{id}: uid={uid} from=<{}> orig_id={}",
-        envelope.sender.to_external(),
+        pickup.log.form().show(&envelope.sender),
         message.id
     );
     let beginning = Beginning {

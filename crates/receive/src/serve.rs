@@ -113,6 +113,12 @@ fn control_call(receive: &Arc<Receive>, tasks: &mut JoinSet<()>, incoming: Incom
             tls.take(path, file.as_ref(), more, log);
             Ok(())
         }
+        Request::LogFile => {
+            if let Some(descriptor) = descriptors.pop() {
+                receive.prepared.log.go_on_in(File::from(descriptor));
+            }
+            Ok(())
+        }
         // Nobody else has anything to say to this role; the link is closed by dropping it.
         Request::Peer { .. } => Ok(()),
         Request::Listen { service_line } => match descriptors.pop() {

@@ -11,6 +11,7 @@ use access::Access;
 use config::escape::unescape;
 use config::{Configuration, Settings, params};
 use dns::Resolver;
+use mail::LogForm;
 use maillog::Log;
 use route::Routing;
 use smtp::decode::BareNewline;
@@ -145,12 +146,13 @@ impl Service {
         let settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
         let syslog_name = settings.get(params::syslog_name);
         let log = shared.log.service(syslog_name, "smtpd");
+        let log = log.showing(LogForm::of(settings.get(params::info_log_address_format)));
         let tables = tables(&log).within(&settings);
         let (level, notices) = ServerLevel::of(&settings)?;
         for tls::Notice(text) in notices {
             maillog::warning!(log, "{text}");
         }
-        let (tls, tls_levels) = open_tls(shared, &settings, level, &service.name, &log);
+        let (tls, tls_levels) = open_tls(shared, &settings, &tables, level, &service.name, &log);
         let routing = Arc::new(Routing::new(&settings, &tables, configuration.host()));
         let (access, warnings) = Access::open(
             &settings,
@@ -176,7 +178,7 @@ impl Service {
         let limit = |value: i64| u32::try_from(value).unwrap_or(0);
         let maxproc = service.maxproc.unwrap_or_else(|| limit(settings.get(params::default_process_limit)));
         let sessions = if maxproc == 0 { Semaphore::MAX_PERMITS } else { maxproc as usize };
-        Ok(Service {
+        let opened = Service {
             line: u32::try_from(service.line).unwrap_or(u32::MAX),
             name: service.name.clone(),
             hostname: settings.get(params::myhostname).to_owned(),
@@ -254,7 +256,9 @@ impl Service {
             ),
             sessions: Arc::new(Semaphore::new(sessions)),
             log,
-        })
+        };
+        tables.must_be_open()?;
+        Ok(opened)
     }
 
     /// The session's settings for one client.
@@ -378,6 +382,7 @@ pub(crate) fn tables(log: &Log) -> Tables {
 pub(crate) fn open_tls(
     shared: &Shared<'_>,
     settings: &Settings,
+    tables: &Tables,
     level: ServerLevel,
     service: &str,
     log: &Log,
@@ -392,7 +397,7 @@ pub(crate) fn open_tls(
         maillog::info!(log, "initializing the server-side TLS engine");
     }
     let files = &shared.tls.files;
-    let names = SniMaps::open(settings, &tables(log).within(settings), files);
+    let names = SniMaps::open(settings, tables, files);
     let opening = Opening { settings, level, service, files, names };
     let opened = Server::open(opening, &mut notices);
     for tls::Notice(text) in notices {
@@ -468,6 +473,7 @@ fn options(settings: &Settings, level: ServerLevel, tls_available: bool, tables:
         xclient: false,
         xforward: false,
         stand_alone: false,
+        log_form: LogForm::of(settings.get(params::info_log_address_format)),
         tells_commands: false,
     }
 }

@@ -321,7 +321,8 @@ impl Attempt<'_> {
             let outcome = row.outcome.unwrap_or_else(unused);
             let outcome = service.status_filter.apply(outcome, |why| maillog::warning!(log, "{why}")).await;
             let shown = outcome.clone().for_purpose(purpose);
-            let line = delivery_line(&delivery.message.id, recipient, &shown, &row.delays, row.uses);
+            let line =
+                delivery_line(log.form(), &delivery.message.id, recipient, &shown, &row.delays, row.uses);
             maillog::info!(log, "{line}");
             outcomes.push(outcome);
         }

@@ -10,7 +10,6 @@ use dns::Resolver;
 use link::message::Delivery;
 use link::{Call, Incoming, Link, Reply, Request};
 use maillog::Log;
-use tables::Tables;
 use tls::files::Files;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -41,15 +40,13 @@ pub fn prepare(
     pickup: PathBuf,
 ) -> Result<Prepared, String> {
     let resolver = Arc::new(Resolver::from_system());
-    let warnings = log.clone();
     let settings = configuration.settings("smtp").map_err(|errors| errors.to_string())?;
-    let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text))).within(&settings);
     let (mut services, files) = (HashMap::new(), Arc::new(Files::default()));
     for entry in configuration.services() {
         if !matches!(entry.program.as_str(), "smtp" | "lmtp") {
             continue;
         }
-        let service = Service::new(&configuration, entry, &log, Arc::clone(&resolver), &tables, &files);
+        let service = Service::new(&configuration, entry, &log, Arc::clone(&resolver), &files);
         if let Err(why) = &service {
             maillog::fatal!(log, "{}, line {}: service {}: {why}", entry.file, entry.line, entry.name);
         }
@@ -75,6 +72,7 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
     forward(calls, events.clone(), Event::Master, Some(Event::MasterGone));
     let services = Arc::new(prepared.services);
     let (drained, saving) = keep_sessions(&services, prepared.log.clone());
+    let log = prepared.log.clone();
     let mut renewal = Renewal::new(prepared.files, prepared.log);
     if let Some(reports) = prepared.reports {
         tokio::spawn(reports.run());
@@ -113,6 +111,12 @@ pub async fn serve(prepared: Prepared, control: UnixStream) -> Result<(), String
                     let file = descriptors.pop().map(std::fs::File::from);
                     tables::handed_over::take(&path, file.as_ref());
                     renewal.take(path, file.as_ref(), more, &services);
+                    call.answer(Reply::Done, Vec::new());
+                }
+                Request::LogFile => {
+                    if let Some(descriptor) = descriptors.pop() {
+                        log.go_on_in(descriptor.into());
+                    }
                     call.answer(Reply::Done, Vec::new());
                 }
                 Request::Drain => {

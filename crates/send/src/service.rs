@@ -8,6 +8,7 @@ use config::master_cf::Service as Entry;
 use config::{Configuration, HostFacts, Settings, params};
 use dns::{Family, HostLookup, Resolver};
 use link::message::Caching;
+use mail::LogForm;
 use maillog::Log;
 use smtp::client::{Options, Peer, Protocol, Stage};
 use smtp::server::EhloKeywords;
@@ -145,19 +146,22 @@ impl Service {
         entry: &Entry,
         log: &Log,
         resolver: Arc<Resolver>,
-        tables: &Tables,
         files: &Arc<Files>,
     ) -> Result<Service, String> {
         let settings = configuration.settings_of(entry).map_err(|errors| errors.to_string())?;
         let log = log.service(settings.get(params::syslog_name), &entry.program);
+        let log = log.showing(LogForm::of(settings.get(params::info_log_address_format)));
         let interfaces = settings.get(params::inet_interfaces);
         let protocols = settings.get(params::inet_protocols);
         let own_addresses =
             configuration.host().own_addresses(interfaces, protocols).into_iter().map(|(a, _)| a).collect();
         let keeping = Keeping::Service { name: &entry.name, files };
-        let resolver = filtered(resolver, &settings, tables, &log);
+        let warnings = log.clone();
+        let tables = Tables::new(Arc::new(move |text: &str| warnings.table_trouble(text))).within(&settings);
+        let resolver = filtered(resolver, &settings, &tables, &log);
         let service =
-            Service::of(settings, own_addresses, configuration.host(), log, resolver, tables, keeping)?;
+            Service::of(settings, own_addresses, configuration.host(), log, resolver, &tables, keeping)?;
+        tables.must_be_open()?;
         Ok(Service { is_verbose: entry.verbose > 0, ..service })
     }
 

@@ -178,6 +178,8 @@ impl Default for Limits {
 pub struct Tables {
     warn: Warn,
     limits: Limits,
+    /// `daemon_table_open_error_is_fatal`
+    must_open: bool,
     open: Mutex<HashMap<(String, Flags), Arc<Map>>>,
     /// Those that were open before a reload.
     before: HashMap<(String, Flags), Arc<Map>>,
@@ -189,17 +191,24 @@ const MAX_NESTING: usize = 16;
 impl Tables {
     /// An empty room whose warnings go to `warn`.
     pub fn new(warn: Warn) -> Self {
-        Tables { warn, limits: Limits::default(), open: Mutex::default(), before: HashMap::new() }
+        Tables {
+            warn,
+            limits: Limits::default(),
+            must_open: false,
+            open: Mutex::default(),
+            before: HashMap::new(),
+        }
     }
 
-    /// With the bounds that settings have for tables behind a network.
+    /// With what settings say of tables behind a network and of tables that can not be opened.
     pub fn within(self, settings: &config::Settings) -> Self {
         let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
         let limits = Limits {
             socketmap_query: size(settings.get(config::params::socketmap_max_query_size)),
             socketmap_reply: size(settings.get(config::params::socketmap_max_reply_size)),
         };
-        Tables { limits, ..self }
+        let must_open = settings.get(config::params::daemon_table_open_error_is_fatal);
+        Tables { limits, must_open, ..self }
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -226,6 +235,16 @@ impl Tables {
     /// Says something to the log.
     pub fn warn(&self, text: &str) {
         (self.warn)(text);
+    }
+
+    /// To be asked when a service has opened what it needs: with daemon_table_open_error_is_fatal a table that can not be opened is the end of
+    /// the service. The error is why.
+    pub fn must_be_open(&self) -> Result<(), String> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.values().find_map(|map| map.broken()) {
+            Some(why) if self.must_open => Err(format!("{why} (daemon_table_open_error_is_fatal = yes)")),
+            _ => Ok(()),
+        }
     }
 
     /// Opens `type:name`, or gives the copy that is open already. Never fails: a table that can not be used says
@@ -322,6 +341,28 @@ pub(crate) mod tests {
             let map = tables.map(spec, Flags::default());
             assert_eq!(now(map.lookup("key")), Lookup::Failed(reason.into()));
             assert_eq!(*heard.lock().unwrap(), [format!("error: {reason}")]);
+        }
+    }
+
+    #[test]
+    fn a_service_may_insist_on_its_tables() {
+        for (value, spec, expected) in [
+            ("no", "texthash:/nonexistent/x", Ok(())),
+            ("yes", "static:x", Ok(())),
+            (
+                "yes",
+                "texthash:/nonexistent/x",
+                Err("open database /nonexistent/x: No such file or directory \
+                     (daemon_table_open_error_is_fatal = yes)"
+                    .to_owned()),
+            ),
+        ] {
+            let main = format!("daemon_table_open_error_is_fatal = {value}\n");
+            let main = config::MainCf::parse("main.cf", main.as_bytes()).unwrap();
+            let settings = config::Settings::load(&main, &[], &config::HostFacts::default()).unwrap();
+            let tables = Tables::silent().within(&settings);
+            let _ = tables.map(spec, Flags::default());
+            assert_eq!(tables.must_be_open(), expected, "{value} {spec}");
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{alias_source, source};
 pub(crate) type Pairs = HashMap<String, String>;
 
 pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
-    let text =
-        TextHash::open(opening.name, opening.flags.format, opening.flags.fold, &opening.tables_warn())?;
+    // Postfix reads it in postmap's form in alias_maps, too; `hash:` without its index has the form that its builder would read.
+    let text = TextHash::open(opening.name, Format::Map, opening.flags.fold, &opening.tables_warn())?;
     Ok(Opened::Local(Box::new(text)))
 }
 

@@ -19,13 +19,13 @@ params! { logging, "Log";
     helpful_warnings: Bool = "yes", Works;
 
     /// Whether addresses in the log have quotes where mail commands need them.
-    info_log_address_format: Text(min: 1, form: OneOf(&["external", "internal"])) = "external", Planned("it is not built yet");
+    info_log_address_format: Text(min: 1, form: OneOf(&["external", "internal"])) = "external", Works;
 
     /// The file, or `/dev/stdout`, for the log instead of syslog.
     maillog_file: Text = "", Works;
 
     /// The command that compresses a log file which was rotated.
-    maillog_file_compressor: Text(min: 1) = "gzip", Planned("it is not built yet");
+    maillog_file_compressor: Text(min: 1) = "gzip", Works;
 
     /// The mode of log files.
     maillog_file_permissions: Text(min: 1, form: OneOf(&["600", "640", "644"])) = "0600", Works;
@@ -34,7 +34,7 @@ params! { logging, "Log";
     maillog_file_prefixes: Text(min: 1, form: List) = "/var, /dev/stdout", Works;
 
     /// What is appended to a log file's name, as strftime(3) text.
-    maillog_file_rotate_suffix: Text(min: 1) = "%Y%m%d-%H%M%S", Planned("it is not built yet");
+    maillog_file_rotate_suffix: Text(min: 1) = "%Y%m%d-%H%M%S", Works;
 
     /// Whether the log says allowlist and denylist.
     respectful_logging: NBool = "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", Works;

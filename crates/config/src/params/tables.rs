@@ -10,7 +10,7 @@ params! { tables, "Lookup tables";
     berkeley_db_read_buffer_size: Int(min: 1) = "131072", Accepted("Berkeley DB files are read without the library whose buffers this sizes");
 
     /// Whether a daemon ends when a table can not be opened, instead of deferring what needs it.
-    daemon_table_open_error_is_fatal: Bool = "no", Planned("it is not built yet");
+    daemon_table_open_error_is_fatal: Bool = "no", Works;
 
     /// The type of tables that daemons write themselves.
     default_cache_db_type: Text(min: 1) = "btree", Accepted("caches are files of our own");

@@ -7,6 +7,7 @@ mod check;
 mod check_tables;
 mod exchange;
 mod getopt;
+mod logrotate;
 mod passwd;
 mod postalias;
 mod postcat;

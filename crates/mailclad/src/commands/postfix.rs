@@ -1,20 +1,22 @@
-//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check; `tls` is in `postfix_tls.rs`.
+//! postfix(1): start, start-fg, stop, abort, flush, reload, status, check; `tls` is in `postfix_tls.rs`, `logrotate` in `logrotate.rs`.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use config::params;
+use link::Request;
 use link::message::FlushWhat;
-use link::{Reply, Request};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::check;
 use super::getopt::Getopt;
+use super::logrotate;
 use super::postfix_tls;
 use super::queue_link::QueueLink;
 use super::{config_directory, load};
@@ -45,6 +47,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         ["reload"] => reload(&directory),
         ["flush"] => flush(&directory),
         ["status"] => status(&directory),
+        ["logrotate"] => logrotate::run(&directory).map(|()| String::new()),
         ["check"] => return check::report(&directory),
         ["tls", ..] => return postfix_tls::run(&directory, &words[1..]),
         [] => return usage("missing command"),
@@ -65,7 +68,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
 fn usage(why: &str) -> ExitCode {
     eprintln!("postfix: error: {why}");
     eprintln!("postfix: fatal: usage: postfix [-c config_dir] [-Dv] command");
-    eprintln!("  commands: start start-fg stop abort reload flush status check tls");
+    eprintln!("  commands: start start-fg stop abort reload flush status check tls logrotate");
     ExitCode::FAILURE
 }
 
@@ -88,7 +91,7 @@ fn running(directory: &Path) -> Result<(Paths, Option<Pid>), String> {
 
 /// Starts master in the background and returns once mail is accepted.
 fn start(directory: &Path) -> Result<String, String> {
-    let (paths, pid) = running(directory)?;
+    let (_, pid) = running(directory)?;
     if pid.is_some() {
         return Err("the Postfix mail system is already running".into());
     }
@@ -98,7 +101,13 @@ fn start(directory: &Path) -> Result<String, String> {
     // long as the system runs.
     let said = tempfile::tempfile().map_err(|error| error.to_string())?;
     let stderr = said.try_clone().map_err(|error| error.to_string())?;
+    // Master says READY=1 there when all that serves has begun (sd_notify(3)).
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = folder.path().join("ready");
+    let ready = UnixDatagram::bind(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    ready.set_nonblocking(true).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
+        .env("NOTIFY_SOCKET", &path)
         .args(["postfix", "-c"])
         .arg(directory)
         .arg("start-fg")
@@ -117,11 +126,8 @@ fn start(directory: &Path) -> Result<String, String> {
                 "mail system startup failed ({status}); see the lines above and the mail log"
             ));
         }
-        // The queue answers only after it has been told to begin.
-        if let Some(mut queue) = QueueLink::open(&paths.queue_socket())
-            && matches!(queue.ask(Request::Ping, &[]), Ok((Reply::Done, _)))
-            && master::running_pid(&paths.pid_file()).is_some()
-        {
+        let mut state = [0; 64];
+        if ready.recv(&mut state).is_ok_and(|length| state[..length].starts_with(b"READY=1")) {
             pass_on(&said);
             return Ok("starting the Postfix mail system".into());
         }

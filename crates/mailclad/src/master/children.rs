@@ -49,6 +49,8 @@ pub(super) struct Children {
     report: UnboundedSender<(Role, u64, String)>,
     /// Of the roles that hold keys.
     key_files: HashMap<Role, KeyFiles>,
+    /// Processes that a reload has replaced and that finish what they have in hand.
+    draining: Vec<Link>,
 }
 
 impl Children {
@@ -71,6 +73,7 @@ impl Children {
             deaths,
             report,
             key_files: HashMap::new(),
+            draining: Vec::new(),
         }
     }
 
@@ -147,6 +150,7 @@ impl Children {
             match (started, old) {
                 (Ok(()), Some(old)) => {
                     let _ = old.control.call(Request::Drain, Vec::new()).await;
+                    self.draining.push(old.control);
                 }
                 (Ok(()), None) => {}
                 (Err(why), old) => {
@@ -277,6 +281,17 @@ impl Children {
             }
         }
         Ok(())
+    }
+
+    /// Gives every process the new file of the log. One that does not take it goes on in the old one.
+    pub(super) async fn change_log(&mut self, file: &File) {
+        self.draining.retain(|link| !link.is_closed());
+        let links = self.running.values().map(|running| &running.control).chain(&self.draining);
+        for link in links {
+            let Ok(copy) = file.try_clone() else { continue };
+            let call = link.call(Request::LogFile, vec![copy.into()]);
+            let _ = tokio::time::timeout(START_PATIENCE, call).await;
+        }
     }
 
     /// Hands over the key files that have changed. Call it every [`super::key_files::POLL`].

@@ -94,6 +94,7 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
     notify("READY=1");
     let mut polls = tokio::time::interval(key_files::POLL);
     polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut log_trouble = false;
     let patience = loop {
         tokio::select! {
             Some(()) = signals.terminate.recv() => {
@@ -115,7 +116,10 @@ async fn serve(mut configuration: Configuration, log: &Log) -> Result<(), String
                 notify("READY=1");
             }
             role = children.died() => children.restart(role, &listeners).await,
-            _ = polls.tick() => children.renew_key_files().await,
+            _ = polls.tick() => {
+                follow_log(&mut children, log, &mut log_trouble).await;
+                children.renew_key_files().await;
+            }
         }
     };
     notify("STOPPING=1");
@@ -146,6 +150,23 @@ fn report(configuration: &Configuration, log: &Log) {
                 maillog::warning!(log, "{file}, line {line}: {parameter}: {text}");
             }
         }
+    }
+}
+
+/// A log file that somebody has renamed (postfix logrotate, logrotate(8)) is followed by a new one, for all processes. Trouble is told
+/// once, in the old file.
+async fn follow_log(children: &mut Children, log: &Log, is_told: &mut bool) {
+    match log.reopen() {
+        Ok(None) => {}
+        Ok(Some(file)) => {
+            *is_told = false;
+            children.change_log(&file).await;
+        }
+        Err(error) if !*is_told => {
+            *is_told = true;
+            maillog::warning!(log, "maillog_file can not be opened again: {error}; lines go to the old file");
+        }
+        Err(_) => {}
     }
 }
 

@@ -206,7 +206,8 @@ impl QueueRole {
         let Some(active) = self.active.get(&job.message) else { return };
         let delays = self.limits.delays_so_far(active, self.clock.now());
         for recipient in job.recipients.iter().filter_map(|position| active.recipient(*position)) {
-            maillog::info!(self.error, "{}", delivery_line(&job.message, recipient, outcome, &delays, 0));
+            let line = delivery_line(self.error.form(), &job.message, recipient, outcome, &delays, 0);
+            maillog::info!(self.error, "{line}");
         }
     }
 

@@ -24,7 +24,8 @@ pub(super) struct Rooms {
 }
 
 impl OpenTables {
-    /// Opens them. What can not be opened is logged, and its lookups are temporary errors.
+    /// Opens them. What can not be opened is logged, and its lookups are temporary errors, or it is the error
+    /// (daemon_table_open_error_is_fatal).
     pub fn open(configuration: &Configuration, log: &Log) -> Result<OpenTables, String> {
         OpenTables::again(configuration, log, None)
     }
@@ -46,10 +47,13 @@ impl OpenTables {
         };
         let routing = open("trivial-rewrite", before.map(|before| &before.routing));
         let permissions = open("qmgr", before.map(|before| &before.permissions));
-        Ok(OpenTables {
+        let opened = OpenTables {
             routing: Arc::new(Routing::new(&settings, &routing, configuration.host())),
             permissions: Permissions::open(&settings, &permissions),
             rooms: Rooms { routing, permissions },
-        })
+        };
+        opened.rooms.routing.must_be_open()?;
+        opened.rooms.permissions.must_be_open()?;
+        Ok(opened)
     }
 }

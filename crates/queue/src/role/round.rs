@@ -73,7 +73,7 @@ impl QueueRole {
             maillog::info!(
                 self.qmgr,
                 "{id}: from=<{}>, status={word}, returned to sender",
-                message.envelope.sender
+                self.qmgr.form().show(&message.envelope.sender)
             );
             changes.extend(strike(active, |state| matches!(state, RecipientState::Deferred(_))));
             // The status stays what it was, as Postfix reports it: it is not the recipient that failed for good.

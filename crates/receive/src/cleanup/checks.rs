@@ -4,7 +4,7 @@ use access::Effect;
 use config::{Settings, params};
 use mail::header;
 use mail::mime::{Class, Limits};
-use mail::{Address, ClientFacts, Envelope, QueueId, Recipient, Status};
+use mail::{Address, ClientFacts, Envelope, LogForm, QueueId, Recipient, Status};
 use maillog::Log;
 use route::Failed;
 use tables::{Flags, Key, Maps, Tables};
@@ -34,7 +34,7 @@ pub(crate) struct About {
     /// `NAME[ADDRESS]`, or `local`.
     pub(crate) origin: String,
     /// The last recipient.
-    pub(crate) recipient: Option<String>,
+    pub(crate) recipient: Option<Address>,
     /// `SMTP`, `ESMTPS`...; nothing for mail of this machine.
     pub(crate) protocol: Option<String>,
     pub(crate) helo: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) struct About {
 impl About {
     /// Of mail that a client sends; one that speaks for another (XFORWARD) is named by that.
     pub(crate) fn of_client(client: &ClientFacts, envelope: &Envelope) -> About {
-        let recipient = envelope.recipients.last().map(|recipient| recipient.address.to_string());
+        let recipient = envelope.recipients.last().map(|recipient| recipient.address.clone());
         match client.forwarded.as_deref().filter(|forwarded| forwarded.of_client) {
             Some(forwarded) => About {
                 origin: forwarded.name_address(),
@@ -64,7 +64,7 @@ impl About {
     pub(crate) fn of_user(recipients: &[Recipient]) -> About {
         About {
             origin: "local".into(),
-            recipient: recipients.last().map(|recipient| recipient.address.to_string()),
+            recipient: recipients.last().map(|recipient| recipient.address.clone()),
             protocol: None,
             helo: None,
         }
@@ -202,11 +202,13 @@ impl Checking {
         let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(text));
         let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).take(100).collect();
         let about = &self.about;
-        let to = about.recipient.as_deref().unwrap_or("unknown");
+        let form = log.form();
+        let to = about.recipient.as_ref().map_or("unknown".into(), |recipient| form.show(recipient));
         maillog::info!(
             log,
-            "{id}: reject: mime-error {why}: {text} from {}; from=<{sender}> to=<{to}>",
-            about.origin
+            "{id}: reject: mime-error {why}: {text} from {}; from=<{}> to=<{to}>",
+            about.origin,
+            form.show(sender)
         );
     }
 
@@ -223,7 +225,11 @@ impl Checking {
         let word = word.to_ascii_uppercase();
         let line = |word: &str, says: &str| {
             let by = if subject == Subject::MilterHeader { "milter-header-" } else { "" };
-            maillog::info!(log, "{id}: {by}{word}: {}", self.about.line(subject, text, sender, says));
+            maillog::info!(
+                log,
+                "{id}: {by}{word}: {}",
+                self.about.line(subject, text, (sender, log.form()), says)
+            );
         };
         let missing = |what: &str| {
             maillog::warning!(log, "{id}: {what} in {parameter} map");
@@ -313,7 +319,7 @@ impl Checking {
 
 impl About {
     /// `header TEXT from ORIGIN; from=<s> to=<r> proto=P helo=<h>: SAYS`.
-    fn line(&self, subject: Subject, text: &str, sender: &Address, says: &str) -> String {
+    fn line(&self, subject: Subject, text: &str, (sender, form): (&Address, LogForm), says: &str) -> String {
         /// As much of a field or line as Postfix shows.
         const SHOWN: usize = 200;
         let kind = match subject {
@@ -322,7 +328,7 @@ impl About {
             Subject::Content => "content",
         };
         let shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
-        let mut line = format!("{kind} {shown} from {}; {}", self.origin, self.facts(sender));
+        let mut line = format!("{kind} {shown} from {}; {}", self.origin, self.facts(sender, form));
         if !says.is_empty() {
             line.push_str(&format!(": {says}"));
         }
@@ -332,9 +338,10 @@ impl About {
 
 impl About {
     /// `from=<s> to=<r> proto=P helo=<h>`, as far as it is known.
-    pub(super) fn facts(&self, sender: &Address) -> String {
-        let mut out = format!("from=<{sender}>");
-        for (name, value) in [("to", &self.recipient), ("proto", &self.protocol), ("helo", &self.helo)] {
+    pub(super) fn facts(&self, sender: &Address, form: LogForm) -> String {
+        let mut out = format!("from=<{}>", form.show(sender));
+        let recipient = self.recipient.as_ref().map(|recipient| form.show(recipient).into_owned());
+        for (name, value) in [("to", &recipient), ("proto", &self.protocol), ("helo", &self.helo)] {
             match value {
                 Some(value) if name == "proto" => out.push_str(&format!(" {name}={value}")),
                 Some(value) => out.push_str(&format!(" {name}=<{value}>")),
@@ -415,13 +422,13 @@ mod tests {
     fn the_line() {
         let about = About {
             origin: "mx[192.0.2.1]".into(),
-            recipient: Some("r@x".into()),
+            recipient: Some(Address::internal("r@x").unwrap()),
             protocol: Some("ESMTP".into()),
             helo: Some("h".into()),
         };
         let sender = Address::internal("s@y").unwrap();
         assert_eq!(
-            about.line(Subject::Header, "Subject: a\n b", &sender, "5.7.1 no"),
+            about.line(Subject::Header, "Subject: a\n b", (&sender, LogForm::External), "5.7.1 no"),
             "header Subject: a? b from mx[192.0.2.1]; from=<s@y> to=<r@x> proto=ESMTP helo=<h>: 5.7.1 no"
         );
     }

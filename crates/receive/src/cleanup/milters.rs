@@ -86,7 +86,7 @@ impl Intake {
                 "{}: {word}: {stage} from {}: {text}; {}",
                 self.id,
                 about.origin,
-                about.facts(sender)
+                about.facts(sender, self.cleanup.log.form())
             );
         };
         match action {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use config::master_cf::ServiceKind;
 use config::{Configuration, Settings, params};
+use mail::LogForm;
 use maillog::Log;
 use route::Routing;
 
@@ -94,11 +95,12 @@ impl CleanupServices {
 fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result<Cleanup, String> {
     let size = |value: i64| usize::try_from(value).unwrap_or(usize::MAX);
     let log = log.service(settings.get(params::syslog_name), "cleanup");
+    let log = log.showing(LogForm::of(settings.get(params::info_log_address_format)));
     let tables = tables(&log).within(settings);
     let routing = Arc::new(Routing::new(settings, &tables, configuration.host()));
     let drop = config::list::split(settings.get(params::message_drop_headers));
     let checks = Checks::open(settings, &tables);
-    Ok(Cleanup {
+    let cleanup = Cleanup {
         strictness: Strictness::read(settings, checks.mime_limits),
         converts: settings.get(params::force_mime_input_conversion)
             && !settings.get(params::disable_mime_input_processing),
@@ -137,5 +139,7 @@ fn open(settings: &Settings, configuration: &Configuration, log: &Log) -> Result
         line_length: size(settings.get(params::line_length_limit)),
         routing,
         log,
-    })
+    };
+    tables.must_be_open()?;
+    Ok(cleanup)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use mail::{Address, Detail, Reply};
+use mail::{Address, Detail, LogForm, Reply};
 use smtp::server::{EhloKeyword, TlsOffer, reply};
 
 use super::engine::{Engine, Next, Step, next_word};
@@ -182,8 +182,8 @@ impl Engine {
         let line = format!(
             "NOQUEUE: reject: RCPT from {}: {logged}; from=<{}>, to=<{}>, proto={}, helo=<{}>",
             self.name,
-            external(sender),
-            external(&recipient),
+            shown(sender, self.options.log_form),
+            shown(&recipient, self.options.log_form),
             if self.esmtp { "ESMTP" } else { "SMTP" },
             self.helo.as_deref().unwrap_or_default()
         );
@@ -235,9 +235,9 @@ fn address_behind_colon(arguments: &[u8]) -> Option<String> {
     })
 }
 
-/// As log lines show addresses: quoted where needed.
-fn external(address: &str) -> String {
-    Address::internal(address).map_or_else(|_| address.to_owned(), |address| address.to_external())
+/// As log lines show addresses.
+fn shown(address: &str, form: LogForm) -> String {
+    Address::internal(address).map_or_else(|_| address.to_owned(), |address| form.show(&address).into_owned())
 }
 
 #[cfg(test)]
@@ -268,6 +268,6 @@ mod tests {
         ] {
             assert_eq!(address_behind_colon(arguments.as_bytes()).as_deref(), expected, "{arguments}");
         }
-        assert_eq!(external("a > b@c.test"), "\"a > b\"@c.test");
+        assert_eq!(shown("a > b@c.test", LogForm::External), "\"a > b\"@c.test");
     }
 }

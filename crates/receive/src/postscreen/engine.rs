@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use config::escape::{escape, printable};
-use mail::{Detail, Reply};
+use mail::{Detail, LogForm, Reply};
 use smtp::server::{CommandList, EhloKeywords, TlsOffer};
 
 use super::screening::{self, Policy, Screening};
@@ -47,6 +47,8 @@ pub(super) struct Options {
     pub(super) command_count_limit: u32,
     /// `soft_bounce`.
     pub(super) soft_bounce: bool,
+    /// `info_log_address_format`
+    pub(super) log_form: LogForm,
 }
 
 /// One session.

@@ -20,6 +20,7 @@ fn options() -> Options {
         line_length_limit: 100,
         command_count_limit: 20,
         soft_bounce: false,
+        log_form: mail::LogForm::default(),
     }
 }
 

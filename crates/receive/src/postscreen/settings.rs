@@ -10,6 +10,7 @@ use config::escape::unescape;
 use config::master_cf::ServiceKind;
 use config::param::{Param, kind};
 use config::{Settings, params};
+use mail::LogForm;
 use maillog::Log;
 use smtp::server::EhloKeywords;
 use tables::domain_search::ParentStyle;
@@ -144,7 +145,7 @@ fn open(
         normal: calm.get(parameter),
         stressed: stressed.get(parameter),
     };
-    let tls = Tls::open(shared, service, &settings, &log)?;
+    let tls = Tls::open(shared, service, &settings, &tables, &log)?;
     let policy = policy(&settings)?;
     let map = |parameter: Param<kind::Text>| {
         Maps::open(&tables, parameter.name(), settings.get(parameter), Flags::default())
@@ -156,7 +157,7 @@ fn open(
         map(params::postscreen_reject_footer_maps),
         unescape(&once_expanded(&settings, settings.get(params::postscreen_expansion_filter))),
     );
-    Ok(Screen {
+    let screen = Screen {
         line: u32::try_from(service.line).unwrap_or(u32::MAX),
         policy,
         decimals: count(settings.get(params::delay_logging_resolution_limit)),
@@ -200,7 +201,9 @@ fn open(
         smtpd: smtpd(shared, &settings, services)?,
         tls_log: shared.log.service(syslog_name, "tlsproxy"),
         log,
-    })
+    };
+    tables.must_be_open()?;
+    Ok(screen)
 }
 
 fn count(value: i64) -> usize {
@@ -330,6 +333,7 @@ fn engine_options(settings: &Settings, tls: &Tls, tables: &Tables) -> Options {
         command_count_limit: u32::try_from(settings.get(params::postscreen_command_count_limit))
             .unwrap_or(u32::MAX),
         soft_bounce: settings.get(params::soft_bounce),
+        log_form: LogForm::of(settings.get(params::info_log_address_format)),
     }
 }
 

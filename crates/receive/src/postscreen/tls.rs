@@ -5,6 +5,7 @@ use std::sync::Arc;
 use config::{Settings, params};
 use maillog::Log;
 use smtp::server::TlsOffer;
+use tables::Tables;
 use tls::ServerLevel;
 use tls::log_level::LogLevels;
 use tls::server::Server;
@@ -61,6 +62,7 @@ impl Tls {
         shared: &Shared<'_>,
         service: &config::master_cf::Service,
         settings: &Settings,
+        tables: &Tables,
         log: &Log,
     ) -> Result<Tls, String> {
         let mut as_smtpd = service.clone();
@@ -82,7 +84,7 @@ impl Tls {
         for tls::Notice(text) in notices {
             maillog::warning!(log, "{text}");
         }
-        let (server, levels) = open_tls(shared, &settings, level, &service.name, log);
+        let (server, levels) = open_tls(shared, &settings, tables, level, &service.name, log);
         let offer = match level {
             ServerLevel::None => TlsOffer::None,
             ServerLevel::May => TlsOffer::Offered,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use config::{Configuration, Settings, params};
-use mail::{Address, ClientFacts, Envelope, Origin, Recipient};
+use mail::{Address, ClientFacts, Envelope, LogForm, Origin, Recipient};
 use maillog::Log;
 use route::Context;
 use tables::domain_search::ParentStyle;
@@ -51,19 +51,19 @@ impl Qmqpd {
         let configuration: &Configuration = shared.configuration;
         let settings: Settings = configuration.settings_of(service).map_err(|errors| errors.to_string())?;
         let log = shared.log.service(settings.get(params::syslog_name), "qmqpd");
+        let log = log.showing(LogForm::of(settings.get(params::info_log_address_format)));
         let clients = params::qmqpd_authorized_clients;
         let parents = settings.get(params::parent_domain_matches_subdomains);
         let maxproc = service
             .maxproc
             .unwrap_or_else(|| u32::try_from(settings.get(params::default_process_limit)).unwrap_or(100));
         let sessions = if maxproc == 0 { Semaphore::MAX_PERMITS } else { maxproc as usize };
+        let tables = tables(&log).within(&settings);
+        let style = MatchStyle::HostsAndAddresses(ParentStyle::of(clients.name(), parents));
+        let authorized = MatchList::open(&tables, clients.name(), settings.get(clients), style);
+        tables.must_be_open()?;
         Ok(Qmqpd {
-            authorized: MatchList::open(
-                &tables(&log).within(&settings),
-                clients.name(),
-                settings.get(clients),
-                MatchStyle::HostsAndAddresses(ParentStyle::of(clients.name(), parents)),
-            ),
+            authorized,
             port_logging: settings.get(params::qmqpd_client_port_logging),
             error_delay: settings.get(params::qmqpd_error_delay),
             timeout: settings.get(params::qmqpd_timeout),
@@ -188,7 +188,7 @@ async fn answer(
         overrides: service.overrides.clone(),
         about: About {
             origin: name,
-            recipient: envelope.recipients.last().map(|recipient| recipient.address.to_string()),
+            recipient: envelope.recipients.last().map(|recipient| recipient.address.clone()),
             protocol: Some("QMQP".into()),
             helo: None,
         },

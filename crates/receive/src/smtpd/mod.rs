@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use access::{Asked, Decision, Deferrals, Effect, Note};
-use mail::{Address, ClientFacts, Detail, QueueId, Reply};
+use mail::{Address, ClientFacts, Detail, LogForm, QueueId, Reply};
 use maillog::Log;
 use smtp::server::{BodyPhase, End, Next, Notice, Options, Question, Session, Step, reply};
 use tokio::net::TcpStream;
@@ -365,7 +365,7 @@ impl Driver<'_> {
                 Note::Info(text) => maillog::info!(self.log, "{text}"),
                 Note::Warning(text) => maillog::warning!(self.log, "{text}"),
                 Note::Action { word, text } => {
-                    let facts = facts_of(asked);
+                    let facts = facts_of(asked, self.log.form());
                     maillog::info!(
                         self.log,
                         "{}: {word}: {stage} from {}: {text};{facts}",
@@ -379,11 +379,11 @@ impl Driver<'_> {
 }
 
 /// ` from=<s> to=<r> proto=ESMTP helo=<h>`, as far as it is known.
-fn facts_of(asked: &Asked<'_>) -> String {
+fn facts_of(asked: &Asked<'_>, form: LogForm) -> String {
     let mut out = String::new();
     let mut add = |name: &str, address: Option<&Address>| {
         if let Some(address) = address {
-            out.push_str(&format!(" {name}=<{}>", address.to_external()));
+            out.push_str(&format!(" {name}=<{}>", form.show(address)));
         }
     };
     add("from", asked.sender);

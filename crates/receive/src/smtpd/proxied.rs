@@ -86,7 +86,11 @@ impl Driver<'_> {
             ..Asked::of(session.client())
         };
         let word = if is_taken { "proxy-accept" } else { "proxy-reject" };
-        maillog::info!(self.log, "{word}: END-OF-MESSAGE: {reply};{}", super::facts_of(&asked));
+        maillog::info!(
+            self.log,
+            "{word}: END-OF-MESSAGE: {reply};{}",
+            super::facts_of(&asked, self.log.form())
+        );
         if is_taken { Commit::Said(reply) } else { Commit::Refuse(reply) }
     }
 

@@ -94,7 +94,7 @@ impl Running {
         std::fs::write(path.join("main.cf"), main).unwrap();
         std::fs::write(path.join("master.cf"), master_cf).unwrap();
         let configuration = Configuration::read(path, HostFacts::default()).unwrap();
-        let sink = Sink::open(&Destination::File(path.join("log")), "host").unwrap();
+        let sink = Sink::open(&Destination::File { path: path.join("log"), mode: 0o600 }, "host").unwrap();
         let log = Log::new(Arc::new(sink), "postfix", "receive");
         let lines: Vec<u32> = configuration.services().iter().map(|service| service.line as u32).collect();
         let prepared = receive::prepare(configuration, log, 1, path.join("maildrop")).unwrap();

@@ -70,7 +70,7 @@ impl Session {
         if limit > 0 && transaction.size.is_some_and(|size| size > limit) {
             let protocol = if self.client.esmtp { "ESMTP" } else { "SMTP" };
             let helo = self.client.helo.as_ref().map(|helo| format!(" helo=<{helo}>")).unwrap_or_default();
-            let sender = transaction.envelope.sender.to_external();
+            let sender = self.options.log_form.show(&transaction.envelope.sender);
             self.notices.push(Notice::Refused {
                 stage: "MAIL",
                 text: format!("{}; from=<{sender}> proto={protocol}{helo}", reply::SIZE_LIMIT),

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::mail::LogForm;
+
 use crate::decode::BareNewline;
 
 /// The settings of one SMTP service. `Default` is what Postfix does with an empty main.cf.
@@ -71,6 +73,8 @@ pub struct Options {
     pub xforward: bool,
     /// Input from `sendmail -bs`: no access checks of syntax beyond the protocol's, no ETRN, no STARTTLS, no AUTH.
     pub stand_alone: bool,
+    /// `info_log_address_format`
+    pub log_form: LogForm,
     /// Each command line is told to the log, without what could be a password (`debug_peer_list`).
     pub tells_commands: bool,
 }
@@ -108,6 +112,7 @@ impl Default for Options {
             xclient: false,
             xforward: false,
             stand_alone: false,
+            log_form: LogForm::default(),
             tells_commands: false,
         }
     }
