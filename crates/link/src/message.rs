@@ -171,6 +171,8 @@ pub enum Reply {
         /// Where the recipients of these indexes led, when one led to several places or to another than itself: all of them when a
         /// report was asked for, else those that failed for good.
         places: Vec<(usize, Recipient, Outcome)>,
+        /// Sessions that the postmaster is told of (`notify_classes`).
+        complaints: Vec<Complaint>,
     },
     /// A probe has ended.
     Probed(Outcome),
@@ -215,6 +217,17 @@ pub struct NewMessage {
     pub replaces: Option<QueueId>,
 }
 
+/// A session with a server that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// `NAME[ADDRESS]:PORT`
+    pub peer: String,
+    /// What was said, as the mail shows it.
+    pub transcript: String,
+    /// `error_notice_recipient`
+    pub recipient: mail::Address,
+}
+
 /// A message that goes through cleanup once more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Requeue {
@@ -223,6 +236,8 @@ pub struct Requeue {
     /// Content, or nothing when it comes as a descriptor.
     #[serde(with = "crate::octets")]
     pub body: Option<Vec<u8>>,
+    /// It is the queue's own and new (`internal_mail_filter_classes`): it keeps its id, and filters look at it.
+    pub is_internal: bool,
 }
 
 /// One attempt: a message and the recipients that share transport and next hop.

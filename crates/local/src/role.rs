@@ -287,7 +287,7 @@ impl DeliveryService {
             let outcome = filter.apply(report.outcome, |_| {}).await;
             outcomes.push(outcome.for_purpose(purpose));
         }
-        Reply::Attempted { outcomes, site_failure: None, places }
+        Reply::Attempted { outcomes, site_failure: None, places, complaints: Vec::new() }
     }
 }
 

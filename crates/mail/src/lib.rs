@@ -22,6 +22,7 @@ pub mod reply;
 pub mod status;
 pub mod tls_facts;
 pub mod token;
+pub mod transcript;
 pub mod verp;
 pub mod xtext;
 
@@ -36,3 +37,4 @@ pub use queue_id::{IdGenerator, QueueId};
 pub use reply::Reply;
 pub use status::{Detail, Status};
 pub use tls_facts::TlsFacts;
+pub use transcript::{Problem, Problems, Transcript};

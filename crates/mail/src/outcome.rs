@@ -25,6 +25,9 @@ pub struct Outcome {
     /// The server knows DSN and has the recipient's wish: a success is its to tell (RFC 3461 section 5.2.2).
     #[serde(default)]
     pub dsn_passed_on: bool,
+    /// It led to a list with an owner, and so it was delivered, however many are behind it (RFC 3461 section 7.2.7.2).
+    #[serde(default)]
+    pub to_list: bool,
 }
 
 /// The text of a success that was the expansion of an alias: `Action: expanded` in notices (RFC 3464 section 2.3.3).
@@ -90,6 +93,7 @@ impl Outcome {
             remote: None,
             tls: String::new(),
             dsn_passed_on: false,
+            to_list: false,
         }
     }
 }

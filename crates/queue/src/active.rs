@@ -59,6 +59,8 @@ pub(crate) enum Afterwards {
 struct Row {
     position: u32,
     under_way: bool,
+    /// Of this round, in memory only: behind a crash the report says that an alias was expanded.
+    to_list: bool,
     state: RecipientState,
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Told {
     pub(crate) recipient: Recipient,
     pub(crate) kind: OutcomeKind,
     pub(crate) progress: Progress,
+    /// The recipient is a list with an owner.
+    pub(crate) to_list: bool,
 }
 
 /// How a round ended.
@@ -89,7 +93,12 @@ impl Active {
             rows: stored
                 .states
                 .iter()
-                .map(|(position, state)| Row { position: *position, under_way: false, state: state.clone() })
+                .map(|(position, state)| Row {
+                    position: *position,
+                    under_way: false,
+                    to_list: false,
+                    state: state.clone(),
+                })
                 .collect(),
             message: stored.message,
             body: stored.body,
@@ -148,7 +157,12 @@ impl Active {
         let progress = progress(outcome, now);
         let purpose = self.message.envelope.purpose;
         if purpose != Purpose::Delivery {
-            self.trace.push(Told { recipient, kind: outcome.kind, progress: progress.clone() });
+            self.trace.push(Told {
+                recipient,
+                kind: outcome.kind,
+                progress: progress.clone(),
+                to_list: outcome.to_list,
+            });
         }
         let state = match outcome.kind {
             OutcomeKind::Sent if (notify.success && !outcome.dsn_passed_on) || confirms => {
@@ -161,6 +175,7 @@ impl Active {
         let id = self.message.id.clone();
         let row = self.row(position)?;
         row.under_way = false;
+        row.to_list = outcome.to_list;
         row.state = state.clone();
         (!purpose.is_probe()).then_some(Change::Recipient { id, position, state })
     }
@@ -174,6 +189,7 @@ impl Active {
             recipient,
             kind: outcome.kind,
             progress: progress(&outcome, now),
+            to_list: outcome.to_list,
         });
         if self.message.envelope.purpose == Purpose::Delivery {
             self.failures.push((position, told.collect()));
@@ -235,7 +251,12 @@ impl Active {
                 }
                 RecipientState::Pending | RecipientState::Done => continue,
             };
-            list.push(Told { recipient: recipient.clone(), kind, progress: progress.clone() });
+            list.push(Told {
+                recipient: recipient.clone(),
+                kind,
+                progress: progress.clone(),
+                to_list: row.to_list,
+            });
         }
         settled
     }

@@ -40,6 +40,10 @@ pub(crate) struct Limits {
     pub(crate) double_bounce: String,
     /// `notify_classes` with its recipients: bounce, 2bounce, delay...
     pub(crate) notify: HashMap<String, String>,
+    /// `internal_mail_filter_classes` has bounce: cleanup looks at notices to senders.
+    pub(crate) filters_bounces: bool,
+    /// It has notify: cleanup looks at mail about sessions.
+    pub(crate) filters_complaints: bool,
     /// smtputf8_enable
     pub(crate) smtputf8_enable: bool,
     /// delay_logging_resolution_limit
@@ -121,6 +125,8 @@ impl Limits {
         .filter(|(class, _)| classes.contains(class))
         .map(|(class, recipient)| (class.to_owned(), recipient.to_owned()))
         .collect();
+        let filtered = config::list::split(settings.get(params::internal_mail_filter_classes));
+        let filters = |class: &str| filtered.iter().any(|word| word.eq_ignore_ascii_case(class));
         let (templates, wrong) = Templates::read(settings);
         mistakes.extend(wrong);
         Limits {
@@ -147,6 +153,8 @@ impl Limits {
                 settings.get(params::myhostname),
             ),
             notify,
+            filters_bounces: filters("bounce"),
+            filters_complaints: filters("notify"),
             smtputf8_enable: settings.get(params::smtputf8_enable),
             delay_decimals: usize::try_from(settings.get(params::delay_logging_resolution_limit))
                 .unwrap_or(2),

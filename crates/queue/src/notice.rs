@@ -4,6 +4,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use link::message::Complaint;
 use mail::header;
 use mail::{ALIAS_EXPANDED, Address, Message, OutcomeKind, QueueId, Return, date};
 
@@ -68,6 +69,30 @@ pub(crate) fn wants_headers_only(kind: Kind, about: &Message, bounce_size_limit:
         || about.envelope.ret == Some(Return::Headers)
         || about.envelope.require_tls && redact
         || about.data_size > bounce_size_limit
+}
+
+/// The content of a mail to the postmaster about a session with a server.
+pub(crate) fn complaint(
+    complaint: &Complaint,
+    id: &QueueId,
+    hostname: &str,
+    mail_name: &str,
+    now: SystemTime,
+) -> Vec<u8> {
+    let Complaint { peer, transcript, recipient } = complaint;
+    let (date, compact) = (date::rfc5322(now), date::compact_utc(now));
+    format!(
+        "Received: by {hostname} ({mail_name})\n\tid {id}; {date}\n\
+         Date: {date}\n\
+         From: Mail Delivery System <MAILER-DAEMON@{hostname}>\n\
+         To: Postmaster <{}>\n\
+         Subject: {mail_name} SMTP client: errors from {peer}\n\
+         Message-Id: <{compact}.{id}@{hostname}>\n\n\
+         Unexpected response from {peer}.\n\n\
+         Transcript of session follows.\n\n{transcript}\nFor other details, see the local mail logfile\n",
+        recipient.to_external(),
+    )
+    .into_bytes()
 }
 
 impl Notice<'_> {
@@ -207,7 +232,7 @@ impl Notice<'_> {
             name = self.mail_name,
         ));
         for told in self.recipients {
-            let Told { recipient, progress, kind: outcome } = told;
+            let Told { recipient, progress, kind: outcome, to_list } = told;
             let (address, original) = (recipient.address.to_external(), recipient.original.to_external());
             out.push_str(&format!("\nFinal-Recipient: {}; {address}\n", kind(&address)));
             match &recipient.orcpt {
@@ -219,7 +244,7 @@ impl Notice<'_> {
                 OutcomeKind::Deferred => "delayed",
                 // RFC 3464 section 2.3.3: what another server took over is relayed, not delivered.
                 OutcomeKind::Sent if progress.remote.is_some() || (self.relays)(&progress.relay) => "relayed",
-                OutcomeKind::Sent if progress.text == ALIAS_EXPANDED => "expanded",
+                OutcomeKind::Sent if progress.text == ALIAS_EXPANDED && !to_list => "expanded",
                 OutcomeKind::Sent => "delivered",
                 OutcomeKind::Deliverable => "deliverable",
                 OutcomeKind::Undeliverable => "undeliverable",
@@ -358,6 +383,7 @@ mod tests {
                     Kind::Trace => OutcomeKind::Deliverable,
                 },
                 progress,
+                to_list: false,
             }],
             content,
             headers_only: kind != Kind::Failure,

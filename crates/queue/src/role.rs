@@ -386,8 +386,9 @@ impl QueueRole {
             }
             Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
         });
-        let mut changes = vec![add];
-        changes.extend(replaces.map(|id| Change::Remove { id }));
+        // A notice that was filtered keeps its id.
+        let mut changes: Vec<_> = replaces.map(|id| Change::Remove { id }).into_iter().collect();
+        changes.push(add);
         self.spool.record(changes, done);
     }
 

@@ -1,6 +1,7 @@
 //! A message of the queue that goes through cleanup once more (postsuper(1) `-r`), as pickup(8) takes in what postsuper moves to the
 //! maildrop: with today's tables and content_filter, without Milters, under a new id and with a Received: header more.
-//! Arrival, client, and who is not to be told what stay as they are.
+//! Arrival, client, and who is not to be told what stay as they are. Notices of the queue's own go the same way where
+//! `internal_mail_filter_classes` asks for it: with checks and Milters, and with nothing changed but by those.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -24,14 +25,14 @@ pub(crate) async fn requeue(
     requeue: Requeue,
     mut file: Option<File>,
 ) -> Result<(), String> {
-    let Requeue { message, body } = requeue;
+    let Requeue { message, body, is_internal } = requeue;
     let content = |file: &mut Option<File>| match (&body, file) {
         (Some(bytes), _) => Ok(Content::Bytes(bytes.clone())),
         (None, Some(file)) => file.seek(SeekFrom::Start(0)).and_then(|_| file.try_clone()).map(Content::File),
         (None, None) => Err(std::io::Error::other("no descriptor came with the message")),
     };
     let first = content(&mut file).map_err(|error| error.to_string())?;
-    let refusal = match pass(receive, &message, first, None).await? {
+    let refusal = match pass(receive, &message, first, is_internal, None).await? {
         Ok(()) => return Ok(()),
         Err(Trouble::Rejected { status, text }) => (status, text),
         Err(Trouble::TooManyHops) => (Status::new(5, 4, 0), "too many hops".to_owned()),
@@ -39,7 +40,7 @@ pub(crate) async fn requeue(
     };
     // Nobody waits for a reply: the sender is told by mail.
     let again = content(&mut file).map_err(|error| error.to_string())?;
-    match pass(receive, &message, again, Some(refusal)).await? {
+    match pass(receive, &message, again, is_internal, Some(refusal)).await? {
         Ok(()) => Ok(()),
         Err(trouble) => Err(trouble.reply().text.into_owned()),
     }
@@ -50,19 +51,34 @@ async fn pass(
     receive: &Receive,
     message: &Message,
     content: Content,
+    is_internal: bool,
     refusal: Option<(Status, String)>,
 ) -> Result<Result<(), Trouble>, String> {
     let pickup = &receive.prepared.pickup;
-    let (id, uid) = (receive.next_id(), rustix::process::geteuid().as_raw());
     let envelope = &message.envelope;
-    maillog::info!(
-        pickup.log,
-        "{id}: uid={uid} from=<{}> orig_id={}",
-        pickup.log.form().show(&envelope.sender),
-        message.id
-    );
+    let is_returned = refusal.is_some();
+    let (id, first_lines, overrides) = match is_internal {
+        true => (message.id.clone(), String::new(), Overrides::of_internal(!is_returned, false)),
+        false => {
+            let (id, uid) = (receive.next_id(), rustix::process::geteuid().as_raw());
+            maillog::info!(
+                pickup.log,
+                "{id}: uid={uid} from=<{}> orig_id={}",
+                pickup.log.form().show(&envelope.sender),
+                message.id
+            );
+            let overrides = Overrides {
+                detects_utf8: false,
+                milters: false,
+                checks: pickup.overrides.checks && !is_returned,
+                ..pickup.overrides.clone()
+            };
+            let received = pickup.received.of_user(uid, &id, SystemTime::now());
+            (id, received, overrides)
+        }
+    };
     let beginning = Beginning {
-        id: id.clone(),
+        id,
         arrival: message.arrival,
         sender: envelope.sender.clone(),
         full_name: None,
@@ -70,12 +86,8 @@ async fn pass(
             Origin::Client(client) if !client.local => Context::Remote,
             _ => Context::Local,
         },
-        first_lines: pickup.received.of_user(uid, &id, SystemTime::now()),
-        overrides: Overrides {
-            detects_utf8: false,
-            checks: pickup.overrides.checks && refusal.is_none(),
-            ..pickup.overrides.clone()
-        },
+        first_lines,
+        overrides,
         about: match &message.origin {
             Origin::Client(client) => About::of_client(client, envelope),
             Origin::User { .. } | Origin::Internal => About::of_user(&envelope.recipients),
@@ -83,13 +95,21 @@ async fn pass(
         discard: false,
     };
     let mut intake = Intake::begin(Arc::clone(&pickup.cleanup), Arc::clone(&receive.queue), beginning).await;
-    let is_returned = refusal.is_some();
     intake.replace(message.id.clone(), is_returned);
     feed(&mut intake, content, 0).await?;
-    let effects: Vec<_> =
+    let mut effects: Vec<_> =
         refusal.into_iter().map(|(status, text)| Effect::Filter(format!("error:{status} {text}"))).collect();
     // What was refused is not returned: its header says what it was.
     let ret = if is_returned { Some(Return::Headers) } else { envelope.ret };
     let envelope = Envelope { ret, ..envelope.clone() };
-    Ok(intake.keep(&envelope, message.origin.clone(), &effects, None).await)
+    let (mut milters, said) = match intake.pretend_session(&envelope).await {
+        Ok(shown) => shown,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    effects.extend(said);
+    let kept = intake.keep(&envelope, message.origin.clone(), &effects, milters.as_deref_mut()).await;
+    if let Some(milters) = milters {
+        milters.quit().await;
+    }
+    Ok(kept)
 }

@@ -28,6 +28,7 @@ use crate::cleanup::received::Received;
 use crate::cleanup::services::{CleanupServices, Overrides};
 use crate::footer::Footer;
 use crate::milter::Milters;
+use crate::smtpd::history::NoticeSettings;
 use crate::smtpd::proxy_filter::ProxySettings;
 use crate::smtpd::sasl::Sasl;
 use crate::sni_maps::SniMaps;
@@ -69,6 +70,8 @@ pub(crate) struct Service {
     /// `None`: mail goes into the queue.
     pub(crate) proxy_filter: Option<ProxySettings>,
     pub(crate) received: Received,
+    /// `None`: the postmaster is told of no session.
+    pub(crate) notices: Option<NoticeSettings>,
     /// `requiretls_esmtp_header`
     pub(crate) require_tls_header: bool,
     pub(crate) overrides: Overrides,
@@ -213,6 +216,7 @@ impl Service {
             milters: Milters::of_smtpd(&settings, &tables)?,
             proxy_filter: ProxySettings::read(&settings)?,
             received: Received::read(&settings),
+            notices: NoticeSettings::read(&settings),
             require_tls_header: settings.get(params::requiretls_esmtp_header),
             overrides: Overrides::read(&settings, "smtpd"),
             port_logging: settings.get(params::smtpd_client_port_logging),

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use config::params;
-use link::message::{Caching, Delivery};
+use link::message::{Caching, Complaint, Delivery};
 use mail::delivery_line::{Delays, delivery_line};
 use mail::{Outcome, OutcomeKind, Status};
 use maillog::Log;
@@ -28,6 +28,8 @@ pub(crate) struct Attempted {
     pub(crate) site_failure: Option<String>,
     /// This machine is the best exchanger, and best_mx_transport shall have the delivery.
     pub(crate) elsewhere: Option<String>,
+    /// Sessions that the postmaster is told of.
+    pub(crate) complaints: Vec<Complaint>,
 }
 
 /// A delivery under way.
@@ -73,7 +75,7 @@ pub(crate) async fn deliver(service: &Service, delivery: &Delivery, content: Con
     let best_mx = service.settings.get(params::best_mx_transport);
     if attempt.loops && !best_mx.is_empty() {
         let elsewhere = Some(best_mx.to_owned());
-        return Attempted { outcomes: Vec::new(), site_failure: None, elsewhere };
+        return Attempted { outcomes: Vec::new(), site_failure: None, elsewhere, complaints: Vec::new() };
     }
     attempt.finish().await
 }
@@ -331,7 +333,7 @@ impl Attempt<'_> {
             .then(|| outcomes.first().map(|outcome| outcome.text.clone()))
             .flatten();
         let outcomes = outcomes.into_iter().map(|outcome| outcome.for_purpose(purpose)).collect();
-        Attempted { outcomes, site_failure, elsewhere: None }
+        Attempted { outcomes, site_failure, elsewhere: None, complaints: open.complaints }
     }
 }
 
@@ -342,6 +344,8 @@ pub(crate) struct Open {
     last: Option<Outcome>,
     /// A server took part in a transaction: the site as a whole is alive.
     pub(crate) spoken: bool,
+    /// Sessions that the postmaster is told of.
+    pub(crate) complaints: Vec<Complaint>,
 }
 
 struct Row {
@@ -368,7 +372,7 @@ impl Open {
         };
         let row = |_| Row { outcome: None, delays, uses: 1 };
         let rows = delivery.message.envelope.recipients.iter().map(row).collect();
-        Open { rows, last: None, spoken: false }
+        Open { rows, last: None, spoken: false, complaints: Vec::new() }
     }
 
     /// Recipients without a final word.

@@ -25,6 +25,7 @@ mod content;
 mod dnssec_probe;
 pub mod finger;
 mod greeted;
+mod history;
 mod mta_sts;
 mod next_hop;
 mod pix;

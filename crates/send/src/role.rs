@@ -203,6 +203,7 @@ async fn deliver(
         outcomes: attempted.outcomes,
         site_failure: attempted.site_failure,
         places: Vec::new(),
+        complaints: attempted.complaints,
     };
     call.answer(reply, Vec::new());
 }

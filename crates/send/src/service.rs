@@ -8,7 +8,7 @@ use config::master_cf::Service as Entry;
 use config::{Configuration, HostFacts, Settings, params};
 use dns::{Family, HostLookup, Resolver};
 use link::message::Caching;
-use mail::LogForm;
+use mail::{Address, LogForm, Problems};
 use maillog::Log;
 use smtp::client::{Options, Peer, Protocol, Stage};
 use smtp::server::EhloKeywords;
@@ -79,6 +79,10 @@ pub(crate) struct Service {
     pub(crate) tls_log: TlsLog,
     /// smtp_log_tls_feature_status
     pub(crate) tells_tls: bool,
+    /// Those of `notify_classes` that the postmaster is told of.
+    pub(crate) problems: Problems,
+    /// `error_notice_recipient`
+    pub(crate) error_recipient: Address,
     pub(crate) policy_maps: Option<Maps>,
     /// smtp_tls_per_site, where there are no policy maps.
     pub(crate) per_site: Option<Maps>,
@@ -268,6 +272,9 @@ impl Service {
             plaintext_age: settings.get(params::minimal_backoff_time),
             level,
             tls_log,
+            problems: Problems::named(&config::list::split(settings.get(params::notify_classes))),
+            error_recipient: Address::internal(settings.get(params::error_notice_recipient))
+                .unwrap_or_default(),
             tells_tls: settings.client(params::smtp_log_tls_feature_status),
             policy_maps,
             per_site,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use link::message::Complaint;
 use mail::mime::SevenBit;
 use mail::{Outcome, OutcomeKind, Status, TlsFacts};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::changes::{Changer, Failed};
 use crate::connections::Idle;
 use crate::content::{CHUNK, Content, may_become_seven_bit, must_become_seven_bit};
+use crate::history::History;
 use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
 use crate::tlsrpt::Verdict;
@@ -58,6 +60,8 @@ pub(crate) struct Result {
     pub(crate) tls: Verdict,
     /// What the server calls itself.
     pub(crate) helo: Option<String>,
+    /// What the postmaster is to be told of it.
+    pub(crate) complaint: Option<Complaint>,
 }
 
 /// What a connection is for.
@@ -136,6 +140,8 @@ pub(crate) struct Driver<'a> {
     /// How TLS ended; nothing for a connection that was kept.
     pub(crate) tls: Verdict,
     pub(crate) helo: Option<String>,
+    /// What is said, when the postmaster may have to be told.
+    history: Option<Box<History>>,
 }
 
 /// Carries out one delivery over an open connection.
@@ -146,7 +152,6 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         _ => format!("{}/requiretls?", job.plan.undecided()),
     };
     let mut driver = Driver {
-        job,
         stream: Box::new(tokio::io::empty()),
         proof: None,
         seven_bit: None,
@@ -167,6 +172,8 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         unfiltered: BytesMut::new(),
         tls: Verdict::None,
         helo: None,
+        history: (!job.service.problems.is_empty()).then(Box::default),
+        job,
     };
     let first = match connection {
         Connection::New(stream) => {
@@ -179,6 +186,7 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         Ok(step) => driver.drive(step).await,
         Err(outcome) => vec![*outcome; count],
     };
+    let complaint = driver.history.take().and_then(|history| history.complaint(&driver.job, &outcomes));
     for outcome in &mut outcomes {
         if driver.job.service.tells_tls {
             outcome.tls.clone_from(&driver.tls_field);
@@ -201,6 +209,7 @@ pub(crate) async fn run(job: Job<'_>, connection: Connection, began: Instant) ->
         kept: driver.kept,
         tls: driver.tls,
         helo: driver.helo,
+        complaint,
         outcomes,
     }
 }
@@ -269,6 +278,9 @@ impl Driver<'_> {
                 self.deadline = None;
             }
             self.show(&step.send, std::mem::replace(&mut shown, Shown::All));
+            if let Some(history) = &mut self.history {
+                history.said(&step.send);
+            }
             let sent = self.send(&step.send, Stage::MailFrom).await;
             step = match step.next {
                 Next::Read(conversation) if sent.is_err() && outcomes.is_some() => conversation.lost(),
@@ -279,8 +291,12 @@ impl Driver<'_> {
                             Some(_) => *self.deadline.get_or_insert_with(|| Instant::now() + limit),
                             None => Instant::now() + limit,
                         };
+                        let before = conversation.input().len();
                         let read = self.read(conversation.input());
                         let read = tokio::time::timeout_at(until.into(), read).await;
+                        if let Some(history) = &mut self.history {
+                            history.heard(&conversation.input()[before..]);
+                        }
                         self.lost |= !matches!(read, Ok(Ok(n)) if n > 0);
                         match read {
                             Ok(Ok(n)) if n > 0 => conversation.receive(),
@@ -304,6 +320,9 @@ impl Driver<'_> {
                     let respond = |exchange: &mut Exchange| exchange.respond(&challenge.text);
                     let response = self.exchange.as_mut().map_or_else(|| "*".into(), respond);
                     shown = Shown::Response;
+                    if let Some(history) = &mut self.history {
+                        history.is_secret = true;
+                    }
                     challenge.respond(&response)
                 }
                 Next::Ready(ready) => match outcomes {
@@ -330,6 +349,9 @@ impl Driver<'_> {
                     self.has_sent = true;
                     self.deadline = None;
                     shown = Shown::Nothing;
+                    if let Some(history) = &mut self.history {
+                        history.is_content = true;
+                    }
                     self.content(body).await
                 }
                 Next::Done(done) => match done.next {

@@ -202,6 +202,9 @@ impl Attempt<'_> {
         if let Some(idle) = result.kept {
             self.service.connections.keep(target.key.clone(), idle, Instant::now());
         }
+        if self.open.complaints.len() < MOST_COMPLAINTS {
+            self.open.complaints.extend(result.complaint);
+        }
         let mut visited = Visited {
             spoken: result.spoken,
             handshake_failed: result.handshake_failed,
@@ -228,6 +231,9 @@ impl Attempt<'_> {
         visited
     }
 }
+
+/// Sessions of one delivery that the postmaster is told of.
+const MOST_COMPLAINTS: usize = 5;
 
 /// There is nothing that may be done with a server: the log says why, and the mail waits.
 pub(crate) fn no_plan(log: &Log, next_hop: &str, host: &str, unmet: &Unmet) -> Refused {

@@ -27,6 +27,12 @@ impl User {
     }
 }
 
+/// What else the name service says of the user with that number: a full name up to the first comma.
+pub fn gecos(uid: u32) -> Result<Option<String>, String> {
+    let user = found(unistd::User::from_uid(Uid::from_raw(uid)))?;
+    Ok(user.map(|user| user.gecos.to_string_lossy().into_owned()))
+}
+
 impl From<unistd::User> for User {
     fn from(user: unistd::User) -> User {
         User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }

@@ -49,7 +49,7 @@ params! { bounce, "Bounces";
     enable_threaded_bounces: NBool = "no", Works;
 
     /// Who gets notices of problems that are no fault of a message.
-    error_notice_recipient: Text(min: 1) = "postmaster", Planned("transcripts of failed sessions are not mailed yet");
+    error_notice_recipient: Text(min: 1) = "postmaster", Works;
 
     /// Which problems the postmaster is told of.
     notify_classes: Text(form: SetOf(&["bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"])) = "resource, software", Works;

@@ -64,7 +64,7 @@ params! { cleanup, "Cleanup";
     hopcount_limit: Int(min: 1) = "50", Works;
 
     /// Which mail that Postfix makes itself goes through content inspection.
-    internal_mail_filter_classes: Text(form: SetOf(&["notify", "bounce"])) = "", Planned("this filter is not built yet");
+    internal_mail_filter_classes: Text(form: SetOf(&["notify", "bounce"])) = "", Works;
 
     /// Clients whose headers are rewritten as local ones are.
     local_header_rewrite_clients: Text(form: List) = "permit_inet_interfaces", Works;

@@ -52,7 +52,7 @@ params! { smtpd, "SMTP server";
     smtpd_hide_client_session: NBool = "no", Works;
 
     /// How many lines the command history of a session may have.
-    smtpd_history_flush_threshold: Int(min: 1) = "100", Planned("this part of the SMTP server is not built yet");
+    smtpd_history_flush_threshold: Int(min: 1) = "100", Works;
 
     /// How many commands without use a client may send before they count as errors.
     smtpd_junk_command_limit: NInt(min: 1) = "${stress?{1}:{100}}", Works;

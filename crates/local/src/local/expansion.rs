@@ -97,6 +97,8 @@ pub(super) struct Expansion<'a> {
     forwards: Vec<(Address, Address, Vec<Recipient>)>,
     /// The recipient is an alias.
     pub(super) is_alias: bool,
+    /// That alias has an owner.
+    pub(super) is_list: bool,
     /// It, and what the sender asked to be told of it, went on in another message.
     passed_on: bool,
     had_duplicates: bool,
@@ -115,6 +117,7 @@ impl<'a> Expansion<'a> {
             lines: Vec::new(),
             forwards: Vec::new(),
             is_alias: false,
+            is_list: false,
             passed_on: false,
             had_duplicates: false,
         }
@@ -183,7 +186,7 @@ impl<'a> Expansion<'a> {
         }
         let mut report = Report::together(self.lines, nothing);
         if self.is_alias && self.recipient.notify.success && report.outcome.kind == mail::OutcomeKind::Sent {
-            report.outcome = Outcome::sent(relay, mail::ALIAS_EXPANDED);
+            report.outcome = Outcome { to_list: self.is_list, ..Outcome::sent(relay, mail::ALIAS_EXPANDED) };
         } else {
             report.outcome.dsn_passed_on = self.passed_on;
         }

@@ -105,7 +105,7 @@ impl Expansion<'_> {
             None => named.recipient.clone(),
         };
         // RFC 3461 section 5.2.7.3: that the alias was expanded is told; what becomes of each member is not.
-        self.is_alias = true;
+        (self.is_alias, self.is_list) = (true, alias.errors_to.is_some());
         let notify = Notify { success: false, ..recipient.notify };
         let recipient = Recipient { notify, ..recipient };
         let next = Named {

@@ -237,7 +237,7 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
     envelope.verp = line.verp.map(|delimiters| verp_delimiters(&delimiters, settings)).transpose()?;
     let submission = Submission {
         sender,
-        full_name: line.full_name,
+        full_name: line.full_name.or_else(full_name),
         recipients: recipients
             .into_iter()
             .map(|address| Recipient { notify: line.notify, ..Recipient::new(address) })
@@ -249,16 +249,27 @@ fn deliver(line: Line, settings: &Settings) -> Result<ExitCode, Fatal> {
     }
     let submitted = submit(&submission, &content, settings)?;
     if submission.envelope.purpose != Purpose::Delivery {
-        let to = match &submission.sender {
-            Some(sender) => sender.to_external(),
-            None => {
-                let user = User::numbered(rustix::process::getuid().as_raw()).ok().flatten();
-                user.map(|user| user.name).unwrap_or_default()
-            }
-        };
-        println!("Mail Delivery Status Report will be mailed to <{to}>.");
+        println!("Mail Delivery Status Report will be mailed to <{}>.", sender_of(&submission));
     }
     Ok(submitted)
+}
+
+/// The name of whoever runs the command: NAME of the environment, or passwd(5) has it.
+fn full_name() -> Option<String> {
+    if let Some(name) = std::env::var_os("NAME") {
+        return Some(name.to_string_lossy().into_owned());
+    }
+    let uid = rustix::process::getuid().as_raw();
+    let user = User::numbered(uid).ok().flatten()?;
+    Some(name_in(&tables::users::gecos(uid).ok().flatten()?, &user.name))
+}
+
+/// The name in a gecos field, in which `&` is the login name, first letter in upper case.
+fn name_in(gecos: &str, login: &str) -> String {
+    let name = gecos.split([',', ';', '%']).next().unwrap_or_default();
+    let mut letters = login.chars();
+    let first: String = letters.next().map(|first| first.to_ascii_uppercase()).into_iter().collect();
+    name.replace('&', &(first + letters.as_str()))
 }
 
 /// Two characters of `verp_delimiter_filter`, or `default_verp_delimiters` in the place of none.
@@ -271,13 +282,25 @@ fn verp_delimiters(given: &str, settings: &Settings) -> Result<String, Fatal> {
     }
 }
 
+/// Who gets reports: the sender, or whoever runs the command.
+fn sender_of(submission: &Submission) -> String {
+    match &submission.sender {
+        Some(sender) => sender.to_external(),
+        None => {
+            let user = User::numbered(rustix::process::getuid().as_raw()).ok().flatten();
+            user.map(|user| user.name).unwrap_or_default()
+        }
+    }
+}
+
 /// What a server would see of a probe, were it sent: nothing is, but the report returns its header.
 fn probe_content(submission: &Submission, content: &mut File) -> io::Result<()> {
     let recipients: Vec<String> =
         submission.recipients.iter().map(|recipient| recipient.address.to_external()).collect();
+    let from = sender_of(submission);
     content.set_len(0)?;
     io::Seek::rewind(content)?;
-    write!(content, "Subject: probe\nTo: {}\n\n", recipients.join(",\n\t"))
+    write!(content, "From: {from}\nSubject: probe\nTo:\t{}\n\n", recipients.join(",\n\t"))
 }
 
 fn submit(submission: &Submission, content: &File, settings: &Settings) -> Result<ExitCode, Fatal> {
@@ -440,6 +463,19 @@ mod tests {
             ["a@x", "b@y", "c@z", "d@w"]
         );
         assert_eq!(addresses("To: a@x\nResent-To: b@y\n"), ["b@y"]);
+    }
+
+    #[test]
+    fn names_of_users() {
+        for (gecos, expected) in [
+            ("Jane Doe,Room 1,555", "Jane Doe"),
+            ("& Doe", "Joe Doe"),
+            ("", ""),
+            ("a;b", "a"),
+            ("root", "root"),
+        ] {
+            assert_eq!(name_in(gecos, "joe"), expected, "{gecos}");
+        }
     }
 
     #[test]

@@ -32,6 +32,7 @@
 //! | --- | --- |
 //! | `from ADDRESS`, `mail OPTIONS`, `rcpt OPTIONS`, `message TEXT` | what the next `send` sends (`\n` and `\xNN` in the text) |
 //! | `send ADDRESS ...` | hands a message in by SMTP; addresses without a domain are the case's |
+//! | `talk LINE \| LINE` | says these lines in a session of their own, behind EHLO, and quits |
 //! | `wait N` | until N deliveries in all were logged; at the end of a case the number of recipients, if it has no `wait` |
 //! | `notices N` | until the sender has N messages; shows them |
 //! | `later SECONDS` | lets messages age |
@@ -81,7 +82,7 @@ pub(crate) struct Step {
 }
 
 const STEPS: &[&str] =
-    &["from", "mail", "rcpt", "message", "send", "wait", "notices", "later", "flush", "run", "show"];
+    &["from", "mail", "rcpt", "message", "send", "talk", "wait", "notices", "later", "flush", "run", "show"];
 
 impl Case {
     /// The domain that is the case's own.

@@ -22,6 +22,11 @@ pub(crate) fn perform(subject: &Subject, case: &Case, at: usize) -> Vec<String> 
             "rcpt" => mail.recipient_options = format!(" {rest}"),
             "message" => mail.text = rest,
             "send" => run.send(&std::mem::replace(&mut mail, Mail::new(case)), &rest),
+            "talk" => {
+                let mut client = run.subject.connect();
+                rest.split(" | ").for_each(|line| _ = client.say(line));
+                client.say("QUIT");
+            }
             "wait" => {
                 run.wanted = rest.parse().unwrap();
                 run.wait();

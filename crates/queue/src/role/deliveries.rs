@@ -124,9 +124,10 @@ impl QueueRole {
         }
         let mut places = Vec::new();
         let (outcomes, feedback, pause) = match result {
-            Ok(Reply::Attempted { outcomes, site_failure, places: found })
+            Ok(Reply::Attempted { outcomes, site_failure, places: found, complaints })
                 if outcomes.len() == job.recipients.len() =>
             {
+                self.complain(&job.message, complaints);
                 let feedback = site_failure.map_or(Feedback::Alive, Feedback::Failed);
                 places = found;
                 (outcomes, feedback, self.limits.site_pause)

@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
+use link::message::Complaint;
 use mail::verp::verp_sender;
-use mail::{Address, DataSize, Message, Origin, Recipient};
-use spool::Body;
+use mail::{Address, DataSize, Message, Origin, QueueId, Recipient};
+use spool::{Body, Change, Content, StoreError};
 
-use super::QueueRole;
+use super::{Event, QueueRole, fresh};
 use crate::active::Told;
 use crate::notice::{self, Kind, Notice};
 
@@ -153,6 +154,50 @@ impl QueueRole {
                 (notice, body)
             })
             .collect()
+    }
+
+    /// Mail to the postmaster about sessions with servers that do not speak SMTP.
+    pub(super) fn complain(&mut self, about: &QueueId, complaints: Vec<Complaint>) {
+        let Some(sender) = self.active.get(about).map(|active| active.message.envelope.sender.clone()) else {
+            return;
+        };
+        // Mail about mail that nobody can be told of would have no end.
+        if sender.is_null() || sender.as_str().eq_ignore_ascii_case(&self.limits.double_bounce) {
+            return;
+        }
+        let is_filtered = self.limits.filters_complaints;
+        for complaint in complaints {
+            let now = self.clock.wall();
+            let id = self.ids.next(now);
+            let body = notice::complaint(&complaint, &id, &self.limits.hostname, &self.limits.mail_name, now);
+            let message = Message {
+                id,
+                envelope: mail::Envelope {
+                    sender: Address::internal(self.limits.double_bounce.as_str()).unwrap_or_default(),
+                    recipients: vec![Recipient::new(complaint.recipient)],
+                    ..mail::Envelope::default()
+                },
+                origin: Origin::Internal,
+                arrival: now,
+                size: body.len() as u64,
+                data_size: DataSize::of(&body, self.limits.line_length),
+                checksum: crc32c::crc32c(&body),
+                filter: None,
+            };
+            let content = Content::Inline(body.clone());
+            let add = Change::Add { message: Box::new(message.clone()), content, hold: false };
+            let mut changes = vec![add];
+            if is_filtered {
+                changes.push(self.is_to_be_filtered(&message.id));
+            }
+            let (events, log) = (self.events.clone(), self.qmgr.clone());
+            let done = Box::new(move |result: Result<(), StoreError>| match result {
+                Ok(()) if is_filtered => _ = events.send(Event::Rescan),
+                Ok(()) => _ = events.send(Event::Kept(Box::new(fresh(message, Some(body))))),
+                Err(error) => maillog::warning!(log, "the postmaster is not told of a session: {error}"),
+            });
+            self.spool.record(changes, done);
+        }
     }
 
     /// What of the message a notice returns. A body that can not be read is not returned; the notice goes all the same.

@@ -60,6 +60,7 @@ impl QueueRole {
                 relay: progress.relay,
                 remote: None,
                 tls: progress.tls,
+                to_list: false,
                 dsn_passed_on: false,
             }),
             None => Reply::Failed("the probe was removed from the queue".into()),

@@ -28,6 +28,8 @@ pub(super) struct Requeues {
     /// The way to cleanup.
     link: Option<Link>,
     under_way: HashSet<QueueId>,
+    /// Notices of our own. In memory only: behind a crash they go the way of what postsuper requeues, under a new id.
+    internal: HashSet<QueueId>,
     pending: VecDeque<QueueId>,
     scan: Scan,
     again: Option<Instant>,
@@ -78,6 +80,12 @@ impl QueueRole {
         self.requeues.scan = Scan::Start;
     }
 
+    /// A notice of our own, which cleanup is to see first.
+    pub(super) fn is_to_be_filtered(&mut self, id: &QueueId) -> Change {
+        self.requeues.internal.insert(id.clone());
+        Change::Hold { id: id.clone(), held: Held::Requeued }
+    }
+
     /// Cleanup is here, perhaps again.
     pub(super) fn look_for_requeued_at(&mut self, link: Link) {
         self.requeues.link = Some(link);
@@ -99,8 +107,9 @@ impl QueueRole {
                 self.requeues.later(now);
             } else if self.requeues.under_way.insert(id.clone()) {
                 let (spool, events) = (Arc::clone(&self.spool), self.events.clone());
+                let is_internal = self.requeues.internal.contains(&id);
                 tokio::spawn(async move {
-                    let result = hand_over(&link, spool, id.clone()).await;
+                    let result = hand_over(&link, spool, id.clone(), is_internal).await;
                     let _ = events.send(Event::Requeued(id, result));
                 });
             }
@@ -135,6 +144,10 @@ impl QueueRole {
         if !self.requeues.under_way.remove(id) {
             return;
         }
+        if matches!(result, Ok(Reply::Done | Reply::NotFound)) && self.requeues.internal.remove(id) {
+            // What takes its place has its id: there is nothing to remove.
+            return;
+        }
         let why = match result {
             // It may be that nothing came of it, as a DISCARD action says.
             Ok(Reply::Done) => {
@@ -159,8 +172,13 @@ impl QueueRole {
     }
 }
 
-async fn hand_over(link: &Link, spool: Arc<Spool>, id: QueueId) -> Result<Reply, LinkError> {
-    let read = tokio::task::spawn_blocking(move || read(&spool, &id)).await;
+async fn hand_over(
+    link: &Link,
+    spool: Arc<Spool>,
+    id: QueueId,
+    is_internal: bool,
+) -> Result<Reply, LinkError> {
+    let read = tokio::task::spawn_blocking(move || read(&spool, &id, is_internal)).await;
     let (requeue, descriptors) = match read {
         Ok(Ok(Some(read))) => read,
         Ok(Ok(None)) => return Ok(Reply::NotFound),
@@ -171,7 +189,7 @@ async fn hand_over(link: &Link, spool: Arc<Spool>, id: QueueId) -> Result<Reply,
 }
 
 /// The message with those who have not got it; nothing when it does not wait any more.
-fn read(spool: &Spool, id: &QueueId) -> Result<Option<(Requeue, Vec<OwnedFd>)>, String> {
+fn read(spool: &Spool, id: &QueueId, is_internal: bool) -> Result<Option<(Requeue, Vec<OwnedFd>)>, String> {
     let found = spool.questions().find(id).map_err(|error| error.to_string())?;
     let Some(Stored { mut message, states, body, held: Held::Requeued, damage: None, .. }) = found else {
         return Ok(None);
@@ -179,7 +197,7 @@ fn read(spool: &Spool, id: &QueueId) -> Result<Option<(Requeue, Vec<OwnedFd>)>, 
     let mut states = states.iter().map(|(_, state)| !matches!(state, RecipientState::Delivered(_)));
     message.envelope.recipients.retain(|_| states.next().unwrap_or(true));
     match spool.body(&message, body).map_err(|error| error.to_string())? {
-        Body::Inline(bytes) => Ok(Some((Requeue { message, body: Some(bytes) }, Vec::new()))),
-        Body::File(file) => Ok(Some((Requeue { message, body: None }, vec![file.into()]))),
+        Body::Inline(bytes) => Ok(Some((Requeue { message, body: Some(bytes), is_internal }, Vec::new()))),
+        Body::File(file) => Ok(Some((Requeue { message, body: None, is_internal }, vec![file.into()]))),
     }
 }

@@ -120,14 +120,21 @@ impl QueueRole {
         for (message, body) in &notices {
             let content = Content::Inline(body.clone());
             changes.push(Change::Add { message: Box::new(message.clone()), content, hold: false });
+            if self.limits.filters_bounces {
+                changes.push(self.is_to_be_filtered(&message.id));
+            }
         }
+        let is_filtered = self.limits.filters_bounces && !notices.is_empty();
         let (events, id, qmgr) = (self.events.clone(), id.clone(), self.qmgr.clone());
         let recorded = Box::new(move |result: Result<(), StoreError>| {
             if result.is_ok() {
                 if done {
                     maillog::info!(qmgr, "{id}: removed");
                 }
-                for (message, body) in notices {
+                if is_filtered {
+                    let _ = events.send(Event::Rescan);
+                }
+                for (message, body) in notices.into_iter().filter(|_| !is_filtered) {
                     let _ = events.send(Event::Kept(Box::new(fresh(message, Some(body)))));
                 }
             }

@@ -107,6 +107,12 @@ impl Received {
         )
     }
 
+    /// For mail that the system itself writes.
+    pub(crate) fn of_internal(&self, id: &QueueId, now: SystemTime) -> String {
+        let Received { hostname, mail_name, .. } = self;
+        format!("Received: by {hostname} ({mail_name})\n\tid {id}; {}\n", date::rfc5322(now))
+    }
+
     /// For mail of this machine's user.
     pub(crate) fn of_user(&self, uid: u32, id: &QueueId, now: SystemTime) -> String {
         let Received { hostname, mail_name, .. } = self;

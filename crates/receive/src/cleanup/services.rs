@@ -55,6 +55,17 @@ impl Overrides {
                     .any(|word| word.eq_ignore_ascii_case(class) || word.eq_ignore_ascii_case("all")),
         }
     }
+
+    /// For mail of our own: looked at when `internal_mail_filter_classes` asks for it.
+    pub(crate) fn of_internal(is_filtered: bool, mappings: bool) -> Overrides {
+        Overrides {
+            checks: is_filtered,
+            mappings,
+            milters: is_filtered,
+            content_filter: String::new(),
+            detects_utf8: false,
+        }
+    }
 }
 
 impl CleanupServices {

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 mod deadline;
 mod footed;
 pub(crate) mod handshake;
+pub(crate) mod history;
 mod milters;
 pub(crate) mod peer_name;
 mod proxied;
@@ -31,6 +32,7 @@ use crate::service::{Service, Trusted};
 use connection::{Connection, NoInput};
 use deadline::Deadline;
 use footed::Shown;
+use history::{History, Word};
 use proxy_filter::ProxyFilter;
 
 /// Hears a client that was just accepted, or that a proxy before us speaks for (smtpd_upstream_proxy_protocol).
@@ -103,6 +105,7 @@ pub(crate) async fn hear(
         deadline: Deadline::new(service.timeout, service.deadline_rate),
         shows_dialogue,
         shown: service.footer.is_some().then(Box::default),
+        history: service.notices.is_some().then(Box::default),
     };
     // Sessions wait most of the time: what they need only at work does not belong into each task.
     let (name, tally) = Box::pin(driver.run(stream, client)).await;
@@ -139,6 +142,8 @@ struct Driver<'a> {
     deferrals: Deferrals,
     /// With smtpd_reject_footer: what it may speak of.
     shown: Option<Box<Shown>>,
+    /// When the postmaster may have to be told what was said.
+    history: Option<Box<History>>,
     deadline: Deadline,
     /// Commands and replies are logged.
     shows_dialogue: bool,
@@ -189,6 +194,9 @@ impl Driver<'_> {
         }
         let _ = connection.write(&mut self.output, self.service.timeout).await;
         connection.close_within(self.service.slow_shutdown).await;
+        if self.history.is_some() {
+            Box::pin(self.tell_postmaster()).await;
+        }
         if let Some(what) = end.abnormal() {
             maillog::info!(self.log, "{}: {what} from {}", self.id(), self.name);
         }
@@ -229,6 +237,7 @@ impl Driver<'_> {
     }
 
     async fn converse(&mut self, mut step: Step, connection: &mut Connection) -> End {
+        let mut word = Word::Answer;
         loop {
             let Step { replies, delay, notices, next } = step;
             self.log_notices(&notices);
@@ -244,7 +253,16 @@ impl Driver<'_> {
                 if self.shows_dialogue {
                     self.show_reply(&self.output[begin..]);
                 }
+                if self.history.is_some() {
+                    Box::pin(self.note_reply(&reply, begin, word)).await;
+                }
             }
+            word = match &next {
+                Next::Ask(Question::EndOfData(_)) => Word::EndOfData,
+                Next::Ask(Question::Auth(_)) => Word::Login,
+                Next::Ask(_) => Word::Answer,
+                _ => Word::Session,
+            };
             step = match next {
                 Next::Read(session) => match self.next_command(session, connection).await {
                     Ok(step) => step,
@@ -300,6 +318,11 @@ impl Driver<'_> {
         }
         if !session.needs_input() {
             self.deadline.begin();
+        }
+        if self.history.is_some()
+            && let Some(line) = session.waiting_line()
+        {
+            Box::pin(self.note_command(line, session.is_authenticating())).await;
         }
         Ok(session.receive(false))
     }

@@ -112,6 +112,11 @@ impl Session {
         self.input.len() < 2 * self.line_limit() && memchr(b'\n', &self.input).is_none()
     }
 
+    /// The command line that [`Session::receive`] takes next, if it is there, as it came.
+    pub fn waiting_line(&self) -> Option<&[u8]> {
+        memchr(b'\n', &self.input).map(|end| &self.input[..end])
+    }
+
     /// Takes one command line. `more_waiting` says that the connection has input beyond what is in the buffer; a driver that
     /// can not tell says false.
     pub fn receive(mut self, more_waiting: bool) -> Step {

@@ -136,7 +136,12 @@ impl World {
                 }
             }
         }
-        let _ = answer.send(Ok(Reply::Attempted { outcomes, site_failure, places: Vec::new() }));
+        let _ = answer.send(Ok(Reply::Attempted {
+            outcomes,
+            site_failure,
+            places: Vec::new(),
+            complaints: Vec::new(),
+        }));
     }
 
     pub(super) fn note_deliveries(&mut self, delivery: &Delivery, arrived: impl Fn(usize) -> bool) {
