@@ -144,3 +144,34 @@ fn a_damaged_message_is_set_aside_with_its_bytes_and_keeps_nobody_waiting() {
     assert!(said.contains("Deleted: 1 message\n"), "{said}");
     assert!(!file.exists() && listed().lines().count() == 2, "{}", listed());
 }
+
+#[test]
+fn requeued_mail_goes_through_cleanup_again_and_is_there_once() {
+    let extra = "relay_domains = gone.test\n\
+                 transport_maps = inline:{ {gone.test = retry:4.7.1 come back later} }\n\
+                 smtpd_reject_unlisted_recipient = no";
+    let site = Site::new(&Authority::new("Test CA"), extra).start();
+    let mut client = Client::connect(site.port);
+    client.must("EHLO client.test", "250");
+    // One in the row, one in a file.
+    for body in [1, 3000] {
+        let content = format!("Subject: a\n\n{}", "twenty letters a line\n".repeat(body));
+        client.send("a@client.test", &["one@gone.test"], &content);
+    }
+    let both = |listing: &str| {
+        listing.matches("later)").count() == 2
+            && listing.ends_with("in 2 Requests.\n")
+            && !listing.contains('*')
+    };
+    site.wait_for_queue(both);
+    let (_, said) = text(&site.run(&["postsuper", "-r", "ALL"], ""));
+    assert!(said.ends_with("Requeued: 2 messages\n"), "{said}");
+    wait_for(|| (site.log().matches(" from=<a@client.test> orig_id=").count() == 2).then_some(()))
+        .expect("both taken up");
+    wait_for(|| (site.log().matches("status=deferred").count() == 4).then_some(())).expect("both tried");
+    site.wait_for_queue(both);
+    let (json, _) = text(&site.run(&["postqueue", "-j"], ""));
+    let id = json.split("\"queue_id\": \"").nth(1).unwrap().split('"').next().unwrap();
+    let (header, _) = text(&site.run(&["postcat", "-qh", id], ""));
+    assert!(header.starts_with("Received: by ") && header.contains("\nReceived: from "), "{header}");
+}

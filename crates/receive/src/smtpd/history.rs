@@ -139,18 +139,12 @@ impl Driver<'_> {
         let mut intake = Box::new(Intake::begin(cleanup, queue, beginning).await);
         intake.raw().extend_from_slice(content.as_bytes());
         intake.take().await;
-        let kept = match intake.pretend_session(&envelope).await {
-            Ok((mut milters, effects)) => {
-                let kept = intake.keep(&envelope, Origin::Internal, &effects, milters.as_deref_mut()).await;
-                if let Some(milters) = milters {
-                    milters.quit().await;
-                }
-                kept
+        // Trouble has its line from cleanup, and the session is over as well without this mail.
+        if let Ok((mut milters, effects)) = intake.pretend_session(&envelope).await {
+            let _ = intake.keep(&envelope, Origin::Internal, &effects, milters.as_deref_mut()).await;
+            if let Some(milters) = milters {
+                milters.quit().await;
             }
-            Err(trouble) => Err(trouble),
-        };
-        if let Err(trouble) = kept {
-            maillog::warning!(self.log, "{id}: the postmaster is not told: {}", trouble.reply());
         }
     }
 }
