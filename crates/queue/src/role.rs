@@ -406,7 +406,12 @@ impl QueueRole {
         Some(active)
     }
 
+    /// Begins a round, unless one is under way: a message that was just kept is found in the store as well, before the word of it comes or
+    /// behind it.
     fn activate(&mut self, stored: Stored) {
+        if self.active.contains_key(&stored.message.id) {
+            return;
+        }
         let mut active = Active::new(stored, self.clock.wall(), self.clock.now());
         active.confirms_delivery = active.warned && self.limits.confirms_delay_cleared;
         let message = &active.message;

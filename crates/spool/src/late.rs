@@ -108,12 +108,21 @@ impl Late {
         group: &[Change],
         ids: &mut HashSet<QueueId>,
     ) -> Option<StoreError> {
+        let mut replaced = HashSet::new();
         for change in group {
-            let Change::Add { message, .. } = change else { continue };
+            let message = match change {
+                Change::Add { message, .. } => message,
+                Change::Remove { id } => {
+                    replaced.insert(id);
+                    continue;
+                }
+                _ => continue,
+            };
             if self.starves {
                 return Some(StoreError::NoSpace("the database can not grow".into()));
             }
             let exists = match self.pending.knows(&message.id) {
+                _ if replaced.contains(&message.id) => Ok(false),
                 Some(known) => Ok(known),
                 None => exists(connection, &message.id),
             };
@@ -278,10 +287,14 @@ mod tests {
         assert!(commits.commit(vec![vec![Change::Remove { id: id("AAAAAA") }]])[0].is_ok());
         assert_eq!(rows(&path), 0);
         assert!(matches!(commits.commit(vec![added("BBBBBB")])[0], Err(StoreError::Exists(_))));
+        // One may take the place of another of the same id.
+        let replacement = [vec![Change::Remove { id: id("BBBBBB") }], added("BBBBBB")].concat();
+        assert!(commits.commit(vec![replacement.clone()])[0].is_ok());
         // A question brings it there; so does rest.
         assert_eq!(questions.list(None, 10).unwrap().len(), 1);
         assert_eq!(rows(&path), 1);
         assert!(matches!(commits.commit(vec![added("BBBBBB")])[0], Err(StoreError::Exists(_))));
+        assert!(commits.commit(vec![replacement])[0].is_ok());
         commits.commit(vec![added("CCCCCC")]);
         assert!(commits.settle());
         assert_eq!(rows(&path), 2);

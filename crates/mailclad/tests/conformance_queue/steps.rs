@@ -128,6 +128,13 @@ impl Run<'_> {
         accepted
     }
 
+    /// All that was logged until now is in the log: Postfix's goes through a process of its own, which gets to it when it can.
+    fn catch_up(&self) {
+        let mark = format!("end-of-{}", self.case.name);
+        self.subject.run(&format!("postlog -t postfix/mark {mark}"));
+        let _ = wait_for(|| self.subject.log().contains(&mark).then_some(()));
+    }
+
     fn lines(&self) -> Vec<String> {
         let log = self.subject.log();
         log[self.log_before..].lines().map(str::to_owned).collect()
@@ -135,7 +142,8 @@ impl Run<'_> {
 
     fn wait(&mut self) {
         let wanted = self.wanted;
-        let tried = || self.lines().iter().filter(|line| line.contains(", status=")).count();
+        let is_own = |line: &String| self.ids.iter().any(|id| line.contains(id.as_str()));
+        let tried = || self.lines().iter().filter(|line| line.contains(", status=") && is_own(line)).count();
         if wait_for(|| (tried() >= wanted).then_some(())).is_none() {
             self.shown.push(format!("({} deliveries in place of {wanted})", tried()));
             self.wanted = 0;
@@ -150,9 +158,23 @@ impl Run<'_> {
         self.wanted = 0;
     }
 
-    /// Postfix has a message in the active queue for a moment after it has logged what became of it.
-    fn settle(&self) {
-        let _ = wait_for(|| (!self.subject.run("postqueue -p").0.contains("* ")).then_some(()));
+    /// Postfix has a message in the active queue for a moment after it has logged what became of it, and in others before.
+    fn settle(&mut self) {
+        let is_over = |lines: &[String], id: &String| {
+            let ends = [", status=", ": removed", ": hold: ", ": discard: "];
+            lines.iter().any(|line| line.contains(id.as_str()) && ends.iter().any(|end| line.contains(end)))
+        };
+        let all_over = || {
+            let lines = self.lines();
+            self.ids.iter().all(|id| is_over(&lines, id))
+        };
+        let is_at_rest = || {
+            let listing = self.subject.run("postqueue -j").0;
+            !["incoming", "active"].iter().any(|queue| listing.contains(&format!("\"{queue}\"")))
+        };
+        if wait_for(|| (all_over() && is_at_rest()).then_some(())).is_none() {
+            self.shown.push("(no rest)".to_owned());
+        }
     }
 
     fn command(&mut self, command: &str) {
@@ -214,6 +236,8 @@ impl Run<'_> {
         if wait_for(|| self.unsettled().is_empty().then_some(())).is_none() {
             self.shown.push("(no end)".to_owned());
         }
+        self.settle();
+        self.catch_up();
         self.subject.run("postsuper -d ALL");
         let own = format!(" case/{}/", self.case.name);
         let mut log: Vec<String> = Vec::new();

@@ -12,7 +12,7 @@ use crate::support::{Client, PATIENCE, free_port, wait_for};
 use crate::verdict::Kind;
 
 /// Commands that cases use.
-const COMMANDS: &[&str] = &["mailq", "postqueue", "postsuper", "postcat", "sendmail"];
+const COMMANDS: &[&str] = &["mailq", "postqueue", "postsuper", "postcat", "sendmail", "postlog"];
 
 /// Users of the cases, with their numbers.
 const USERS: &[(&str, u32)] = &[("joe", 3001), ("ann", 3002), ("homeless", 3003)];

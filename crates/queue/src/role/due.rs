@@ -104,7 +104,7 @@ impl QueueRole {
                     for stored in page {
                         if let Some(damage) = &stored.damage {
                             self.set_aside(&stored.message.id, damage);
-                        } else if !self.active.contains_key(&stored.message.id) {
+                        } else {
                             self.activate(stored);
                         }
                     }

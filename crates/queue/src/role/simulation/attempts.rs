@@ -20,6 +20,12 @@ impl World {
         assert!(!recipients.is_empty() && recipients.len() <= RECIPIENTS);
         for recipient in recipients {
             assert_eq!(recipient.address.domain(), Some(domain.as_str()), "the wrong place");
+            let is_in_hand =
+                self.under_way.values().map(|other| &other.handed.delivery.message).any(|other| {
+                    other.id == delivery.message.id
+                        && other.envelope.recipients.iter().any(|one| one.address == recipient.address)
+                });
+            assert!(!is_in_hand, "{}: {} is tried twice at a time", delivery.message.id, recipient.address);
         }
         if let Some(n) = self.number_of(delivery) {
             self.check_delivery(n, &handed.delivery, now);

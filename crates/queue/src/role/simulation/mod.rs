@@ -29,7 +29,7 @@ use machine::{Character, Disk, Handed, Random, SimulatedAgent, SimulatedClock, S
 /// Messages of one run from one seed.
 const MESSAGES: usize = 2_500;
 
-/// Every so many turns it is looked whether the role oversleeps anything.
+/// Every so many turns it is looked whether the role oversleeps anything, and whether it takes what it has found for news.
 const LOOKS: u64 = 20;
 
 /// Runs that `cargo test` makes; with MAILCLAD_SEEDS another number. 42 of them are more than 100,000 messages.
@@ -364,7 +364,7 @@ impl World {
     async fn run(&mut self) {
         // Notices about the last messages live for half a day behind these.
         let end = Duration::from_secs(3 * 86_400);
-        let mut turns = 0_u64;
+        let (mut turns, mut commits) = (0_u64, 0);
         loop {
             self.settle().await;
             let now = self.clock.passed();
@@ -374,6 +374,11 @@ impl World {
             if planned.is_none_or(|time| time > committed) {
                 self.clock.set(committed);
                 if self.writer.as_mut().unwrap().turn() {
+                    commits += 1_u64;
+                    if commits.is_multiple_of(LOOKS) {
+                        // A look at the store comes before the word of what was kept there.
+                        self.role().rescan();
+                    }
                     continue;
                 }
             }
