@@ -13,7 +13,7 @@ help:
 quickstart:
 	@scripts/needs
 	cargo build --release --package mailclad --package xtask
-	cargo run --release --quiet --package xtask -- quickstart "$(DIR)"
+	"$${CARGO_TARGET_DIR:-target}/release/xtask" quickstart "$(DIR)"
 
 test:
 	@scripts/needs
