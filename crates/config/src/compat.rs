@@ -138,7 +138,6 @@ fn state(setting: &Setting<'_>) -> Option<(Severity, String)> {
     match entry.state {
         State::Works => None,
         State::Accepted(why) => Some((Severity::Note, format!("has no effect here: {why}"))),
-        State::Planned(why) => Some((Severity::Warning, format!("has no effect yet: {why}"))),
         State::Refused(why) => Some((Severity::Error, format!("is refused: {why}"))),
     }
 }

@@ -144,8 +144,6 @@ pub enum State {
     Accepted(&'static str),
     /// It may not be set: why.
     Refused(&'static str),
-    /// It has no effect yet: what is missing.
-    Planned(&'static str),
 }
 
 /// One file of declarations.

@@ -138,7 +138,7 @@ mod tests {
         for entry in all() {
             let Entry { name, meaning, rule, default, state } = *entry;
             assert!(meaning.ends_with('.') && meaning.len() > 10, "{name}: {meaning}");
-            if let State::Accepted(why) | State::Refused(why) | State::Planned(why) = state {
+            if let State::Accepted(why) | State::Refused(why) = state {
                 assert!(!why.is_empty() && !why.ends_with('.'), "{name}: {why}");
             }
             assert!(matches!(rule.kind, Kind::Text) || rule.form == Form::Any, "{name}");

@@ -79,7 +79,7 @@ mod tests {
             (
                 "crates/config/src/params/x.rs",
                 "params! {\n    read_here: Bool = \"no\", Works;\n    lmtp_mirror: Bool = \"no\", Works;\n    \
-                 dead: Int(min: 1) = \"1\", Works;\n    later: Int = \"1\", Planned(\"not yet\");\n    \
+                 dead: Int(min: 1) = \"1\", Works;\n    later: Int = \"1\", Accepted(\"not here\");\n    \
                  a_destination_limit: Int = \"1\", Works;\n}\n",
             ),
             (
