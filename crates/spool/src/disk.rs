@@ -1,7 +1,7 @@
 //! The one trait through which files beside the database are touched, so that a test can stop a disk after every step.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -70,14 +70,14 @@ impl Disk for RealDisk {
     fn reserve(&self, path: &Path, size: u64) -> io::Result<File> {
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
-        let mut left = size.saturating_sub(file.seek(SeekFrom::End(0))?);
-        if left > 0 {
+        let length = file.seek(SeekFrom::End(0))?;
+        if length < size {
             // Zeros that were written, not only reserved: later writes change no block map, and need no more room.
-            let zeros = vec![0; 64 * 1024];
-            while left > 0 {
-                let chunk = left.min(zeros.len() as u64) as usize;
-                file.write_all(&zeros[..chunk])?;
-                left -= chunk as u64;
+            let zeros = io::repeat(0).take(size - length);
+            if let Err(error) = io::copy(&mut io::BufReader::with_capacity(64 * 1024, zeros), &mut file) {
+                // What little room there is, others need.
+                file.set_len(length)?;
+                return Err(error);
             }
             file.sync_all()?;
             if let Some(directory) = path.parent() {

@@ -444,7 +444,9 @@ fn what_is_left(from: &Path, to: &Path, machine: &Machine, random: &mut Random) 
             now.copy_from_slice(synced);
         }
     }
-    fs::write(to.join("queue.journal"), journal).unwrap();
+    let mut file = File::create(to.join("queue.journal")).unwrap();
+    file.write_all(&journal).unwrap();
+    file.set_len(fs::metadata(from.join("queue.journal")).unwrap().len()).unwrap();
     let tail = log.len() - machine.log.min(log.len());
     if tail > 0 {
         match random.below(4) {
