@@ -11,7 +11,7 @@ use crate::store::{Held, Progress, RecipientState, StoreError, Stored};
 
 /// The columns of a message, in the order that [`read_message`] expects; `body` is last and may be left out.
 pub(crate) const MESSAGE: &str = "id, arrival, next_attempt, attempts, held, warned, expire, size, checksum, sender, promises, \
-                       origin, filter, data_size";
+                       origin, filter";
 
 /// Values of the column `held`.
 pub(crate) const HELD: i64 = 1;
@@ -32,6 +32,10 @@ pub(crate) struct Promises {
     pub(crate) tls_optional: bool,
     #[serde(default)]
     pub(crate) purpose: Purpose,
+    /// No promise, but what is shown of each message: a column behind the body would have the database read all of that first. The
+    /// bytes of the content stand in where it is missing.
+    #[serde(default)]
+    pub(crate) data_size: Option<u64>,
 }
 
 /// A message; of one whose row is damaged what can be read. One damaged row must not keep the others from being delivered.
@@ -56,7 +60,7 @@ pub(crate) fn read_or_damaged(row: &Row<'_>) -> rusqlite::Result<Stored> {
             filter: None,
         },
         states: Vec::new(),
-        body: row.get(14).unwrap_or(None),
+        body: row.get(13).unwrap_or(None),
         held: held(number(4)),
         damage: Some(format!("its row is damaged: {why}")),
         next_attempt: time(number(2)),
@@ -86,7 +90,7 @@ pub(crate) fn held(value: i64) -> Held {
 }
 
 pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose } =
+    let Promises { body, smtputf8, ret, envid, require_tls, tls_optional, verp, purpose, data_size } =
         from_json(row, 10)?;
     let origin: Origin = from_json(row, 11)?;
     let size: i64 = row.get(7)?;
@@ -108,12 +112,12 @@ pub(crate) fn read_message(row: &Row<'_>) -> rusqlite::Result<Stored> {
             origin,
             arrival: time(row.get(1)?),
             size: size.unsigned_abs(),
-            data_size: row.get::<_, Option<i64>>(13)?.unwrap_or(size).unsigned_abs(),
+            data_size: data_size.unwrap_or(size.unsigned_abs()),
             checksum: row.get(8)?,
             filter: row.get(12)?,
         },
         states: Vec::new(),
-        body: row.get(14)?,
+        body: row.get(13)?,
         held: held(row.get(4)?),
         damage: None,
         next_attempt: time(row.get(2)?),

@@ -69,10 +69,6 @@ const STEPS: &[&str] = &[
     CREATE TABLE journal (applied INTEGER NOT NULL);
     INSERT INTO journal VALUES (0);
     ",
-    // 3 to 4: the size that is shown. NULL for messages of before: their bytes stand in for it.
-    "
-    ALTER TABLE message ADD COLUMN data_size INTEGER;
-    ",
 ];
 
 /// The version that this program writes.

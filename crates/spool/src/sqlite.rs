@@ -313,11 +313,12 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
         verp: envelope.verp.clone(),
         tls_optional: envelope.tls_optional,
         purpose: envelope.purpose,
+        data_size: Some(message.data_size),
     };
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, data_size,
-             body) VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO message (id, arrival, next_attempt, held, size, checksum, sender, promises, origin, filter, body)
+             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             message.id.as_str(),
@@ -329,7 +330,6 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
             json(&promises)?,
             json(&message.origin)?,
             message.filter,
-            message.data_size as i64,
             match content {
                 Content::Inline(bytes) => Some(bytes.as_slice()),
                 Content::File => None,
@@ -501,7 +501,12 @@ mod tests {
     fn a_message_of_an_older_version_has_its_bytes_for_its_size() {
         let (_dir, mut store) = store();
         store.commit(vec![added("AAAAAA", 1)]);
-        store.connection.execute_batch("UPDATE message SET data_size = NULL").unwrap();
+        store
+            .connection
+            .execute_batch(
+                "UPDATE message SET promises = replace(promises, '\"data_size\":5', '\"data_size\":null')",
+            )
+            .unwrap();
         let found = store.find(&QueueId::parse("AAAAAA").unwrap()).unwrap().unwrap();
         assert_eq!((found.message.size, found.message.data_size), (3, 3));
     }
