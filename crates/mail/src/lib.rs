@@ -19,6 +19,7 @@ pub mod mime;
 pub mod outcome;
 pub mod queue_id;
 pub mod reply;
+pub mod secret;
 pub mod status;
 pub mod tls_facts;
 pub mod token;

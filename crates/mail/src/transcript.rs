@@ -2,6 +2,10 @@
 //!
 //! Commands and replies only: no content of messages, and nothing that was said to log in.
 
+use std::borrow::Cow;
+
+use crate::secret::{HIDDEN, without_secret};
+
 /// A class of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -63,8 +67,6 @@ const LINE: usize = 2048;
 const WIDTH: usize = 78;
 /// Further lines of what is longer begin with so many blanks.
 const INDENT: usize = 4;
-/// In the place of what is nobody's business.
-const HIDDEN: &str = "***";
 
 /// The lines of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,9 +127,10 @@ impl Transcript {
     }
 
     fn add_command(&mut self, prefix: &str, line: &[u8]) {
-        match shown(line) {
-            Some(beginning) => self.add(prefix, &[beginning, b" ", HIDDEN.as_bytes()].concat()),
-            None => self.add(prefix, line),
+        match without_secret(&String::from_utf8_lossy(line)) {
+            Cow::Owned(shown) => self.add(prefix, shown.as_bytes()),
+            // As it came.
+            Cow::Borrowed(_) => self.add(prefix, line),
         }
     }
 
@@ -152,19 +155,6 @@ impl Transcript {
             }
         }
     }
-}
-
-/// What is shown of a command that has secrets: nothing for one that has none.
-fn shown(line: &[u8]) -> Option<&[u8]> {
-    let start = line.iter().position(|byte| !byte.is_ascii_whitespace())?;
-    let command = &line[start..];
-    let is_auth = command.get(..4)?.eq_ignore_ascii_case(b"AUTH");
-    let rest =
-        command.get(4..).filter(|rest| is_auth && rest.first().is_some_and(u8::is_ascii_whitespace))?;
-    let mechanism = rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
-    let end = rest[mechanism..].iter().position(u8::is_ascii_whitespace)?;
-    let secret = rest[mechanism + end..].trim_ascii();
-    (!secret.is_empty()).then(|| &command[..4 + mechanism + end])
 }
 
 /// Breaks a line at blanks, where it has any.

@@ -17,22 +17,27 @@ pub(crate) struct History {
     /// The beginning of a reply line.
     piece: Vec<u8>,
     is_garbled: bool,
-    /// What is said next is a response of AUTH.
-    pub(crate) is_secret: bool,
-    /// What is said next is content and its end.
-    pub(crate) is_content: bool,
+}
+
+/// What may be shown of something that is sent, in the log and to the postmaster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Commands: all but credentials.
+    All,
+    /// A response of AUTH: that there is one.
+    Response,
+    /// The content of a message: where it ends.
+    Nothing,
 }
 
 impl History {
     /// Commands that are sent, each with its line end.
-    pub(crate) fn said(&mut self, commands: &[u8]) {
-        let is_content = std::mem::take(&mut self.is_content);
-        let is_secret = std::mem::take(&mut self.is_secret);
-        match commands {
-            [] => {}
-            _ if is_content => self.transcript.said(b"."),
-            _ if is_secret => self.transcript.said_secret(),
-            commands => {
+    pub(crate) fn said(&mut self, commands: &[u8], shown: Shown) {
+        match shown {
+            _ if commands.is_empty() => {}
+            Shown::Nothing => self.transcript.said(b"."),
+            Shown::Response => self.transcript.said_secret(),
+            Shown::All => {
                 for line in commands.strip_suffix(b"\n").unwrap_or(commands).split(|byte| *byte == b'\n') {
                     self.transcript.said_command(line);
                 }
@@ -101,16 +106,14 @@ mod tests {
         let mut history = History::default();
         history.heard(b"220 mx");
         history.heard(b".test\r\n");
-        history.said(b"EHLO x\r\n");
+        history.said(b"EHLO x\r\n", Shown::All);
         history.heard(b"250-mx\r\n250 AUTH PLAIN\r\n");
-        history.said(b"AUTH PLAIN c2VjcmV0\r\n");
+        history.said(b"AUTH PLAIN c2VjcmV0\r\n", Shown::All);
         history.heard(b"334 \r\n");
-        history.is_secret = true;
-        history.said(b"c2VjcmV0\r\n");
+        history.said(b"c2VjcmV0\r\n", Shown::Response);
         history.heard(b"235 ok\r\n");
-        history.said(b"MAIL FROM:<a@b>\r\nDATA\r\n");
-        history.is_content = true;
-        history.said(b"Subject: secret\r\n\r\n.\r\n");
+        history.said(b"MAIL FROM:<a@b>\r\nDATA\r\n", Shown::All);
+        history.said(b"Subject: secret\r\n\r\n.\r\n", Shown::Nothing);
         assert!(!history.is_garbled);
         assert_eq!(
             history.transcript.to_mail(),

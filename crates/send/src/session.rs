@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use link::message::Complaint;
 use mail::mime::SevenBit;
-use mail::{Outcome, OutcomeKind, Status, TlsFacts};
+use mail::{Outcome, OutcomeKind, Status, TlsFacts, secret};
 use smtp::client::{self, Afterwards, BodyPhase, Clearance, Message, Next, Peer, Ready, Stage, Step};
 use tls::policy::{Admitted, Plan, RequireTls, Unmet};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::changes::{Changer, Failed};
 use crate::connections::Idle;
 use crate::content::{CHUNK, Content, may_become_seven_bit, must_become_seven_bit};
-use crate::history::History;
+use crate::history::{History, Shown};
 use crate::sasl::{Credentials, Exchange};
 use crate::service::Service;
 use crate::tlsrpt::Verdict;
@@ -85,16 +85,6 @@ pub(crate) struct Job<'a> {
     pub(crate) keeps: bool,
     /// No other server would be tried: what the sender has forbidden is returned.
     pub(crate) is_final: bool,
-}
-
-/// What the log may have of something that is sent.
-enum Shown {
-    /// Commands: all but credentials.
-    All,
-    /// A response of AUTH: that there is one.
-    Response,
-    /// The content of a message: where it ends.
-    Nothing,
 }
 
 /// The proof of the TLS room, shown to the session.
@@ -277,9 +267,10 @@ impl Driver<'_> {
             if !step.send.is_empty() {
                 self.deadline = None;
             }
-            self.show(&step.send, std::mem::replace(&mut shown, Shown::All));
+            let what = std::mem::replace(&mut shown, Shown::All);
+            self.show(&step.send, what);
             if let Some(history) = &mut self.history {
-                history.said(&step.send);
+                history.said(&step.send, what);
             }
             let sent = self.send(&step.send, Stage::MailFrom).await;
             step = match step.next {
@@ -320,9 +311,6 @@ impl Driver<'_> {
                     let respond = |exchange: &mut Exchange| exchange.respond(&challenge.text);
                     let response = self.exchange.as_mut().map_or_else(|| "*".into(), respond);
                     shown = Shown::Response;
-                    if let Some(history) = &mut self.history {
-                        history.is_secret = true;
-                    }
                     challenge.respond(&response)
                 }
                 Next::Ready(ready) => match outcomes {
@@ -349,9 +337,6 @@ impl Driver<'_> {
                     self.has_sent = true;
                     self.deadline = None;
                     shown = Shown::Nothing;
-                    if let Some(history) = &mut self.history {
-                        history.is_content = true;
-                    }
                     self.content(body).await
                 }
                 Next::Done(done) => match done.next {
@@ -400,16 +385,10 @@ impl Driver<'_> {
         let (log, relay) = (self.job.log, self.job.peer.relay());
         match shown {
             Shown::Nothing => maillog::info!(log, "> {relay}: ."),
-            Shown::Response => maillog::info!(log, "> {relay}: ***"),
+            Shown::Response => maillog::info!(log, "> {relay}: {}", secret::HIDDEN),
             Shown::All => {
                 for line in String::from_utf8_lossy(bytes).lines() {
-                    let mut words = line.splitn(3, ' ');
-                    match (words.next(), words.next(), words.next()) {
-                        (Some("AUTH"), Some(mechanism), Some(_)) => {
-                            maillog::info!(log, "> {relay}: AUTH {mechanism} ***");
-                        }
-                        _ => maillog::info!(log, "> {relay}: {line}"),
-                    }
+                    maillog::info!(log, "> {relay}: {}", secret::without_secret(line));
                 }
             }
         }

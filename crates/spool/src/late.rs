@@ -49,8 +49,7 @@ impl Late {
         let mut ids = HashSet::new();
         let mut refusals: Vec<Option<StoreError>> =
             groups.iter().map(|group| self.refusal(connection, group, &mut ids)).collect();
-        let taken = |refusals: &[Option<StoreError>]| refusals.iter().any(Option::is_none);
-        if taken(&refusals) {
+        if refusals.iter().any(Option::is_none) {
             let accepted =
                 || groups.iter().zip(&refusals).filter(|(_, no)| no.is_none()).map(|(group, _)| group);
             let mut written = self.journal.append(accepted());

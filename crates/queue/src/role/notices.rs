@@ -20,6 +20,26 @@ struct Copy {
     headers_only: bool,
 }
 
+/// A message that the queue writes itself.
+fn own_message(
+    id: QueueId,
+    envelope: mail::Envelope,
+    body: &[u8],
+    arrival: SystemTime,
+    line_length_limit: usize,
+) -> Message {
+    Message {
+        id,
+        envelope,
+        origin: Origin::Internal,
+        arrival,
+        size: body.len() as u64,
+        data_size: DataSize::of(body, line_length_limit),
+        checksum: crc32c::crc32c(body),
+        filter: None,
+    }
+}
+
 impl QueueRole {
     /// A notice to the sender, and copies to postmasters where notify_classes asks for them. Nothing for a null sender: what can
     /// not be returned is told to the 2bounce recipient or dropped (RFC 5321 section 6.1).
@@ -141,17 +161,7 @@ impl QueueRole {
                     tls_optional: message.envelope.tls_optional,
                     ..mail::Envelope::default()
                 };
-                let notice = Message {
-                    id,
-                    envelope,
-                    origin: Origin::Internal,
-                    arrival: now,
-                    size: body.len() as u64,
-                    data_size: DataSize::of(&body, self.limits.line_length),
-                    checksum: crc32c::crc32c(&body),
-                    filter: None,
-                };
-                (notice, body)
+                (own_message(id, envelope, &body, now, limits.line_length), body)
             })
             .collect()
     }
@@ -170,20 +180,12 @@ impl QueueRole {
             let now = self.clock.wall();
             let id = self.ids.next(now);
             let body = notice::complaint(&complaint, &id, &self.limits.hostname, &self.limits.mail_name, now);
-            let message = Message {
-                id,
-                envelope: mail::Envelope {
-                    sender: Address::internal(self.limits.double_bounce.as_str()).unwrap_or_default(),
-                    recipients: vec![Recipient::new(complaint.recipient)],
-                    ..mail::Envelope::default()
-                },
-                origin: Origin::Internal,
-                arrival: now,
-                size: body.len() as u64,
-                data_size: DataSize::of(&body, self.limits.line_length),
-                checksum: crc32c::crc32c(&body),
-                filter: None,
+            let envelope = mail::Envelope {
+                sender: Address::internal(self.limits.double_bounce.as_str()).unwrap_or_default(),
+                recipients: vec![Recipient::new(complaint.recipient)],
+                ..mail::Envelope::default()
             };
+            let message = own_message(id, envelope, &body, now, self.limits.line_length);
             let content = Content::Inline(body.clone());
             let add = Change::Add { message: Box::new(message.clone()), content, hold: false };
             let mut changes = vec![add];

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ::mail::{ClientFacts, Reply};
 use bytes::{Buf, BytesMut};
+use mail::secret;
 use memchr::memchr;
 
 use super::command::{Verb, Word, looks_like_header, words};
 use super::content::Chunking;
 use super::mail::Transaction;
-use super::notice::{Notice, escape, printable, without_credentials, without_secrets};
+use super::notice::{Notice, escape, printable, without_credentials};
 use super::options::{EhloKeyword, Options, TlsOffer};
 use super::question::{Connect, Pending, Question, Unknown, Verdict};
 use super::tally::{End, Reason, Stage, Tally};
@@ -151,7 +152,11 @@ impl Session {
         // Postfix's lines are C strings.
         let line = &line[..memchr(0, line).unwrap_or(line.len())];
         if self.options.tells_commands {
-            let shown = without_secrets(&String::from_utf8_lossy(line), self.exchange.is_some());
+            let shown = String::from_utf8_lossy(line);
+            let shown = match self.exchange {
+                Some(_) if line != b"*" => secret::HIDDEN.to_owned(),
+                _ => secret::without_secret(&shown).into_owned(),
+            };
             self.notices.push(Notice::Heard(shown));
         }
         if self.exchange.is_some() {
