@@ -11,15 +11,16 @@ use openssl::ssl::{HandshakeError, SslConnector, SslMethod, SslStream, SslVerify
 use openssl::x509::X509;
 use support::{Client, PATIENCE, Site, wait_for};
 use testkit::authority::{Authority, KeyKind};
+use testkit::steady::Steady;
 
 fn site(extra: &str) -> Site {
     Site::new(&Authority::new("Test CA"), extra).start()
 }
 
 /// A connection in the clear, as far as the reply to STARTTLS. `behind` is sent in the same packet as STARTTLS.
-fn begin(site: &Site, before: &str, behind: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+fn begin(site: &Site, before: &str, behind: &str) -> Steady {
+    let stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+    let mut stream = Steady::new(stream, PATIENCE).unwrap();
     let mut input = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
     input.read_line(&mut line).unwrap();
@@ -41,7 +42,7 @@ fn begin(site: &Site, before: &str, behind: &str) -> TcpStream {
     stream
 }
 
-fn handshake(stream: TcpStream) -> Result<SslStream<TcpStream>, HandshakeError<TcpStream>> {
+fn handshake(stream: Steady) -> Result<SslStream<Steady>, HandshakeError<Steady>> {
     let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
     builder.set_verify(SslVerifyMode::NONE);
     builder.build().configure().unwrap().verify_hostname(false).connect("localhost", stream)
@@ -116,7 +117,7 @@ fn half_open_handshakes_are_cut_and_hinder_nobody() {
          smtpd_client_connection_count_limit = 0\n",
         count + 100
     ));
-    let half: Vec<TcpStream> = (0..count)
+    let half: Vec<Steady> = (0..count)
         .map(|number| {
             let mut stream = begin(&site, "EHLO client.test", "");
             // Some stop in the middle of a ClientHello.
@@ -166,7 +167,7 @@ fn a_garbled_client_hello_ends_that_connection_only() {
         let mut stream = begin(&site, "EHLO client.test", "");
         // The server may hang up before it has read everything.
         let _ = stream.write_all(garbage);
-        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.socket().shutdown(Shutdown::Write);
         let said = rest(&mut stream);
         assert!(!said.contains("250") && !said.contains("220"), "{garbage:?}: {said}");
     }

@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use openssl::ssl::{SslAcceptor, SslMethod};
@@ -13,6 +13,7 @@ use openssl::x509::X509;
 use support::{Client, Site, free_port};
 use testkit::authority::{Authority, Issued, KeyKind};
 use testkit::name_server::NameServer;
+use testkit::steady::Steady;
 
 /// What a server does.
 #[derive(Clone, Copy, PartialEq)]
@@ -170,6 +171,7 @@ impl Peer {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that leaves early ends its own session only.
+                let Ok(stream) = Steady::new(stream, support::PATIENCE) else { continue };
                 let _ = serve(stream, kind, &acceptor, &kept);
             }
         });
@@ -179,12 +181,11 @@ impl Peer {
 
 /// One session, the part in the clear.
 fn serve(
-    stream: TcpStream,
+    stream: Steady,
     kind: Kind,
     acceptor: &SslAcceptor,
     heard: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(support::PATIENCE))?;
     let offer = if kind == Clear { "" } else { "250-STARTTLS\r\n" };
     let mut note = |line: &str| heard.lock().unwrap().push(line.to_owned());
     if talk(BufReader::new(&stream), &stream, true, offer, kind != Refuses, &mut note)? && kind != Breaks {

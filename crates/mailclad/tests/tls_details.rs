@@ -11,6 +11,7 @@ use openssl::ssl::{SslConnector, SslFiletype, SslMethod, SslStream, SslVerifyMod
 use openssl::x509::X509;
 use support::{Client, PATIENCE, Site, free_port};
 use testkit::authority::{Authority, KeyKind};
+use testkit::steady::Steady;
 
 fn master_with(site: &Site, line: &str) {
     let master = std::fs::read_to_string(site.dir.path().join("master.cf")).unwrap();
@@ -98,9 +99,9 @@ fn check_says_what_is_wrong_with_a_certificate() {
 }
 
 /// A session in wrapper mode, with a client certificate and its key from one file.
-fn certified(site: &Site, name: &str) -> SslStream<TcpStream> {
+fn certified(site: &Site, name: &str) -> SslStream<Steady> {
     let stream = TcpStream::connect(("127.0.0.1", site.wrapper_port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let stream = Steady::new(stream, PATIENCE).unwrap();
     let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_certificate_chain_file(site.dir.path().join(name)).unwrap();

@@ -9,11 +9,12 @@ use std::path::Path;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use support::{Client, PATIENCE, Site, wait_for};
 use testkit::authority::{Authority, Issued, KeyKind};
+use testkit::steady::Steady;
 
 /// The serial number of the certificate that the wrapper-mode port shows.
 fn serial_shown(site: &Site) -> Option<String> {
     let stream = TcpStream::connect(("127.0.0.1", site.wrapper_port)).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let stream = Steady::new(stream, PATIENCE).ok()?;
     let mut builder = SslConnector::builder(SslMethod::tls()).ok()?;
     builder.set_verify(SslVerifyMode::NONE);
     let stream = builder.build().connect("localhost", stream).ok()?;

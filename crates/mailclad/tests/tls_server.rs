@@ -8,11 +8,12 @@ use std::net::TcpStream;
 use openssl::ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode, SslVersion};
 use support::{Client, PATIENCE, Site};
 use testkit::authority::{Authority, KeyKind};
+use testkit::steady::Steady;
 
 /// A connection to the wrapper-mode port. `name` is sent as SNI.
-fn connect(site: &Site, name: Option<&str>, version: Option<SslVersion>) -> Option<SslStream<TcpStream>> {
+fn connect(site: &Site, name: Option<&str>, version: Option<SslVersion>) -> Option<SslStream<Steady>> {
     let stream = TcpStream::connect(("127.0.0.1", site.wrapper_port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let stream = Steady::new(stream, PATIENCE).unwrap();
     let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
     builder.set_verify(SslVerifyMode::NONE);
     builder.set_max_proto_version(version).unwrap();
@@ -24,7 +25,7 @@ fn connect(site: &Site, name: Option<&str>, version: Option<SslVersion>) -> Opti
     ssl.connect(stream).ok()
 }
 
-fn subject(stream: &SslStream<TcpStream>) -> String {
+fn subject(stream: &SslStream<Steady>) -> String {
     let certificate = stream.ssl().peer_certificate().unwrap();
     let entry = certificate.subject_name().entries().next().unwrap();
     entry.data().to_string().unwrap()

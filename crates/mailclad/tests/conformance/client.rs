@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openssl::ssl::{ShutdownResult, SslStream};
+use testkit::steady::Steady;
 
 use crate::case::{Case, Step};
 use crate::handshake::Hello;
@@ -103,9 +104,8 @@ impl Visit<'_> {
                     Stream::Refused(std::io::empty())
                 }
                 Ok(stream) => {
-                    stream.set_read_timeout(Some(self.patience)).unwrap();
                     stream.set_nodelay(true).unwrap();
-                    Stream::Plain(stream)
+                    Stream::Plain(Steady::new(stream, self.patience).unwrap())
                 }
             };
             self.connection = Some(Connection { stream, input: Vec::new(), ehlo: false });
@@ -265,8 +265,8 @@ struct Connection {
 enum Stream {
     /// Nobody listens: reads as closed.
     Refused(std::io::Empty),
-    Plain(TcpStream),
-    Tls(Box<SslStream<TcpStream>>),
+    Plain(Steady),
+    Tls(Box<SslStream<Steady>>),
 }
 
 trait Duplex: Read + Write {}

@@ -5,7 +5,6 @@
 //! sent is shown. No certificate is verified, and the library's security level is 0: what is asked is what the server does.
 
 use std::fmt::Write as _;
-use std::net::TcpStream;
 use std::path::Path;
 
 use openssl::nid::Nid;
@@ -14,6 +13,7 @@ use openssl::ssl::{
     HandshakeError, Ssl, SslContext, SslMethod, SslRef, SslStream, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509Ref;
+use testkit::steady::Steady;
 
 /// What a client offers.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ impl Hello {
     }
 
     /// Shakes hands; what came of it is the second value. A failure gives the stream back to nobody, as the peer hangs up.
-    pub(crate) fn shake(&self, stream: TcpStream, files: &Path) -> (Option<SslStream<TcpStream>>, String) {
+    pub(crate) fn shake(&self, stream: Steady, files: &Path) -> (Option<SslStream<Steady>>, String) {
         let ssl = self.ssl(files).unwrap_or_else(|error| panic!("{:?}: {error}", self.words));
         match ssl.connect(stream) {
             Ok(stream) => {
@@ -142,7 +142,7 @@ fn common_name(certificate: &X509Ref) -> String {
     entry.and_then(|entry| entry.data().to_string().ok()).unwrap_or_default()
 }
 
-fn reason(error: &HandshakeError<TcpStream>) -> String {
+fn reason(error: &HandshakeError<Steady>) -> String {
     let error = match error {
         HandshakeError::SetupFailure(stack) => return stack.to_string(),
         HandshakeError::Failure(stream) | HandshakeError::WouldBlock(stream) => stream.error(),

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::authority::{Authority, KeyKind};
+use testkit::steady::Steady;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -293,9 +294,9 @@ impl Client {
     }
 
     fn waiting(port: u16, proxy: &str, patience: Duration) -> Client {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(patience)).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
+        let mut stream = Steady::new(stream, patience).unwrap();
         stream.write_all(proxy.as_bytes()).unwrap();
         let mut client = Client { stream: Some(BufReader::new(Box::new(stream))) };
         client.expect("220");
@@ -304,8 +305,7 @@ impl Client {
 
     /// Wrapper mode.
     pub fn connect_tls(port: u16, ca: &Path) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = Steady::new(TcpStream::connect(("127.0.0.1", port)).unwrap(), PATIENCE).unwrap();
         let mut client = Client { stream: Some(BufReader::new(secured(stream, ca))) };
         client.expect("220");
         client

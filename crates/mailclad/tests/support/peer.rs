@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openssl::ssl::{Ssl, SslContext, SslFiletype, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use testkit::steady::Steady;
 
 use super::Duplex;
 
@@ -148,8 +149,8 @@ impl ScriptedPeer {
                 let (script, context, heard) = (Arc::clone(&script), context.clone(), Arc::clone(&kept));
                 let ends = Arc::clone(&ends);
                 std::thread::spawn(move || {
-                    let _ = stream.set_read_timeout(Some(PATIENCE));
                     let _ = stream.set_nodelay(true);
+                    let Ok(stream) = Steady::new(stream, PATIENCE) else { return };
                     let mut session = Session {
                         script: &script,
                         context: context.as_deref(),
@@ -217,7 +218,7 @@ impl Session<'_> {
         self.heard.lock().unwrap().push(line.into());
     }
 
-    fn serve(&mut self, stream: TcpStream) -> std::io::Result<()> {
+    fn serve(&mut self, stream: Steady) -> std::io::Result<()> {
         self.note(format!("-- session {} --", self.number));
         if self.script.wrapper {
             let Some(mut stream) = self.handshake(stream)? else { return Ok(()) };
@@ -237,7 +238,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn handshake(&mut self, mut stream: TcpStream) -> std::io::Result<Option<SslStream<TcpStream>>> {
+    fn handshake(&mut self, mut stream: Steady) -> std::io::Result<Option<SslStream<Steady>>> {
         if self.action("handshake").is_some() {
             self.act(&mut stream, "handshake", "")?;
             return Ok(None);

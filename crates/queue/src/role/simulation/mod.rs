@@ -13,6 +13,7 @@ mod attempts;
 mod machine;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,20 +40,34 @@ const SEEDS: u64 = 1;
 fn nothing_is_lost_whatever_happens() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("MAILCLAD_SEED") {
-        Some(seed) => vec![seed],
-        None => (1..=number("MAILCLAD_SEEDS").unwrap_or(SEEDS)).collect(),
+        Some(seed) => seed..=seed,
+        None => 1..=number("MAILCLAD_SEEDS").unwrap_or(SEEDS),
     };
-    let mut total = Counts::default();
-    for seed in seeds {
-        let counts = std::panic::catch_unwind(|| simulate(seed));
-        match counts {
-            Ok(counts) => total.add(&counts),
-            Err(why) => {
-                eprintln!("this was seed {seed}: MAILCLAD_SEED={seed} plays it again");
-                std::panic::resume_unwind(why);
+    let seeds = Mutex::new(seeds);
+    let one_after_the_other = || {
+        let mut total = Counts::default();
+        loop {
+            let Some(seed) = seeds.lock().unwrap().next() else { return total };
+            match std::panic::catch_unwind(|| simulate(seed)) {
+                Ok(counts) => total.add(&counts),
+                Err(why) => {
+                    eprintln!("this was seed {seed}: MAILCLAD_SEED={seed} plays it again");
+                    std::panic::resume_unwind(why);
+                }
             }
         }
-    }
+    };
+    let mut total = Counts::default();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let runs: Vec<_> = (0..cores).map(|_| scope.spawn(one_after_the_other)).collect();
+        for run in runs {
+            match run.join() {
+                Ok(counts) => total.add(&counts),
+                Err(why) => std::panic::resume_unwind(why),
+            }
+        }
+    });
     println!("{total:?}");
     // A run in which nothing goes wrong shows nothing.
     assert!(total.deferrals > 0 && total.crashes > 0 && total.refused_for_space > 0 && total.twice > 0);
