@@ -10,5 +10,5 @@ pub mod message;
 mod octets;
 
 pub use frame::{FrameError, MAX_DESCRIPTORS, MAX_FRAME};
-pub use link::{Call, Incoming, Link, LinkError, call_blocking};
+pub use link::{Call, Incoming, Link, LinkError, call_blocking, receive_answer_blocking, send_call_blocking};
 pub use message::{Reply, Request, Role};

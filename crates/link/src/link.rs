@@ -167,7 +167,25 @@ pub fn call_blocking(
     request: Request,
     descriptors: &[std::os::fd::BorrowedFd<'_>],
 ) -> Result<Answered, FrameError> {
-    send_blocking(socket, &Envelope::Call { number, request }, descriptors)?;
+    send_call_blocking(socket, number, request, descriptors)?;
+    receive_answer_blocking(socket, number)
+}
+
+/// The first half of [`call_blocking`], for those who have something to do until the answer is there.
+pub fn send_call_blocking(
+    socket: std::os::fd::BorrowedFd<'_>,
+    number: u64,
+    request: Request,
+    descriptors: &[std::os::fd::BorrowedFd<'_>],
+) -> Result<(), FrameError> {
+    send_blocking(socket, &Envelope::Call { number, request }, descriptors)
+}
+
+/// The second half of [`call_blocking`]. Answers to other calls are passed over.
+pub fn receive_answer_blocking(
+    socket: std::os::fd::BorrowedFd<'_>,
+    number: u64,
+) -> Result<Answered, FrameError> {
     loop {
         if let (Envelope::Answer { number: answered, reply }, descriptors) = recv_blocking(socket)?
             && answered == number

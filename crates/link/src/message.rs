@@ -413,8 +413,19 @@ pub struct Listed {
     pub forced_expire: bool,
     /// Sender.
     pub sender: mail::Address,
-    /// Recipients not yet done, each with the reason of its last delay.
-    pub recipients: Vec<(Recipient, Option<String>)>,
+    /// Recipients not yet done.
+    pub recipients: Vec<ListedRecipient>,
+}
+
+/// A recipient in a listing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListedRecipient {
+    /// The recipient.
+    pub address: mail::Address,
+    /// The address as it arrived, when it was another.
+    pub original: Option<mail::Address>,
+    /// Why it was not delivered at the last attempt, if there was one.
+    pub reason: Option<String>,
 }
 
 /// `postcat`: a message with what is known about it.

@@ -5,9 +5,9 @@ use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use link::Reply;
-use link::message::{Attempt, Explained, Listed, QueueName, Selection, Shown};
+use link::message::{Attempt, Explained, Listed, ListedRecipient, QueueName, Selection, Shown};
 use mail::{Address, QueueId, Recipient};
-use spool::{Body, Held, RecipientState, Spool, StoreError, Stored};
+use spool::{Body, Held, Overview, Spool, StoreError, Waiting};
 
 use crate::backoff::Backoff;
 
@@ -24,9 +24,16 @@ pub(crate) struct Inquiry<'a> {
 /// Part of an answer.
 pub(crate) struct Page {
     /// Messages that fit, in order of their ids.
-    pub(crate) found: Vec<Stored>,
+    pub(crate) found: Vec<Found>,
     /// Where to go on; `None` at the end.
     pub(crate) after: Option<QueueId>,
+}
+
+/// A message that fits.
+pub(crate) struct Found {
+    pub(crate) listed: Listed,
+    pub(crate) held: Held,
+    pub(crate) is_damaged: bool,
 }
 
 impl Inquiry<'_> {
@@ -37,16 +44,20 @@ impl Inquiry<'_> {
         after: Option<&QueueId>,
         now: SystemTime,
     ) -> Result<Page, StoreError> {
-        let (mut looked_at, after) = match select.ids.is_empty() {
+        let (looked_at, after) = match select.ids.is_empty() {
             true => {
-                let page = self.spool.questions().list(after, PAGE)?;
-                let after = page.last().filter(|_| page.len() == PAGE).map(|last| last.message.id.clone());
+                let page = self.spool.questions().overview(after, PAGE)?;
+                let after = page.last().filter(|_| page.len() == PAGE).map(|last| last.id.clone());
                 (page, after)
             }
             false => self.named(&select.ids, after)?,
         };
-        looked_at.retain(|stored| fits(select, &self.listed(stored), now));
-        Ok(Page { found: looked_at, after })
+        let found = looked_at.into_iter().map(|overview| Found {
+            held: overview.held,
+            is_damaged: overview.is_damaged,
+            listed: self.listed(overview),
+        });
+        Ok(Page { found: found.filter(|found| fits(select, &found.listed, now)).collect(), after })
     }
 
     /// Messages named one by one; those that are not there are passed over.
@@ -54,7 +65,7 @@ impl Inquiry<'_> {
         &self,
         ids: &[QueueId],
         after: Option<&QueueId>,
-    ) -> Result<(Vec<Stored>, Option<QueueId>), StoreError> {
+    ) -> Result<(Vec<Overview>, Option<QueueId>), StoreError> {
         let mut ids: Vec<_> = ids.iter().filter(|id| after.is_none_or(|after| *id > after)).collect();
         ids.sort();
         ids.dedup();
@@ -62,7 +73,7 @@ impl Inquiry<'_> {
         ids.truncate(PAGE);
         let mut found = Vec::new();
         for id in ids {
-            found.extend(self.spool.questions().find(id)?);
+            found.extend(self.spool.questions().find(id)?.as_ref().map(Overview::from));
         }
         Ok((found, next))
     }
@@ -71,38 +82,47 @@ impl Inquiry<'_> {
     pub(crate) fn listing(&self, select: &Selection, after: Option<&QueueId>, now: SystemTime) -> Reply {
         match self.page(select, after, now) {
             Ok(Page { found, after }) => {
-                Reply::Listing { entries: found.iter().map(|stored| self.listed(stored)).collect(), after }
+                Reply::Listing { entries: found.into_iter().map(|found| found.listed).collect(), after }
             }
             Err(error) => Reply::Failed(error.to_string()),
         }
     }
 
     /// The entry of one message.
-    pub(crate) fn listed(&self, stored: &Stored) -> Listed {
-        let queue = match stored {
-            _ if (self.is_active)(&stored.message.id) => QueueName::Active,
-            Stored { held: Held::Corrupt, .. } | Stored { damage: Some(_), .. } => QueueName::Corrupt,
-            Stored { held: Held::Yes, .. } => QueueName::Hold,
-            Stored { attempts: 0, .. } => QueueName::Incoming,
-            _ => QueueName::Deferred,
+    pub(crate) fn listed(&self, overview: Overview) -> Listed {
+        let Overview { id, arrival, data_size, sender, held, is_damaged, attempts, expire, mut recipients } =
+            overview;
+        let queue = match held {
+            _ if (self.is_active)(&id) => QueueName::Active,
+            Held::Corrupt => QueueName::Corrupt,
+            _ if is_damaged => QueueName::Corrupt,
+            Held::Yes => QueueName::Hold,
+            Held::No | Held::Requeued if attempts == 0 => QueueName::Incoming,
+            Held::No | Held::Requeued => QueueName::Deferred,
         };
-        let mut recipients: Vec<_> = stored
-            .recipients()
-            .map(|(recipient, _, state)| (recipient.clone(), reason(state).map(str::to_owned)))
-            .collect();
         // Those that were tried, in the order in which they are; the rest behind them, as they came.
-        recipients.sort_by_cached_key(|(recipient, reason): &(Recipient, Option<String>)| match reason {
+        recipients.sort_by_cached_key(|recipient| match &recipient.reason {
             Some(_) => (false, in_order(&recipient.address)),
             None => (true, (String::new(), String::new())),
         });
+        let recipient = |Waiting { address, original, mut reason }| {
+            if let Some(reason) = &mut reason {
+                reason.truncate(reason.trim_end().len());
+            }
+            ListedRecipient {
+                original: Some(original).filter(|original| *original != address),
+                address,
+                reason,
+            }
+        };
         Listed {
-            id: stored.message.id.clone(),
             queue,
-            arrival: stored.message.arrival,
-            size: stored.message.data_size,
-            forced_expire: stored.expire,
-            sender: stored.message.envelope.sender.clone(),
-            recipients,
+            arrival,
+            size: data_size,
+            forced_expire: expire,
+            sender,
+            recipients: recipients.into_iter().map(recipient).collect(),
+            id,
         }
     }
 
@@ -114,7 +134,7 @@ impl Inquiry<'_> {
             Ok(None) => return (Reply::NotFound, Vec::new()),
             Err(error) => return (Reply::Failed(error.to_string()), Vec::new()),
         };
-        let listed = self.listed(&stored);
+        let listed = self.listed(Overview::from(&stored));
         let body = self.spool.body(&stored.message, stored.body.clone());
         let shown = |body| Reply::Message(Box::new(Shown { listed, message: stored.message.clone(), body }));
         match body {
@@ -160,7 +180,7 @@ impl Inquiry<'_> {
             })
             .collect();
         Reply::Explained(Box::new(Explained {
-            listed: self.listed(&stored),
+            listed: self.listed(Overview::from(&stored)),
             rounds: stored.attempts,
             next_attempt: stored.next_attempt,
             expires: backoff.expires(stored.message.arrival, stored.message.envelope.sender.is_null()),
@@ -175,28 +195,17 @@ pub(crate) fn in_order(address: &Address) -> (String, String) {
     (address.domain().unwrap_or_default().to_lowercase(), address.as_str().to_lowercase())
 }
 
-fn reason(state: &RecipientState) -> Option<&str> {
-    match state {
-        RecipientState::Deferred(progress) | RecipientState::Failed(progress) => {
-            Some(progress.text.trim_end())
-        }
-        RecipientState::Pending | RecipientState::Delivered(_) | RecipientState::Done => None,
-    }
-}
-
 /// Does a message fit? Every restriction that is there must.
 pub(crate) fn fits(select: &Selection, listed: &Listed, now: SystemTime) -> bool {
     let Selection { ids, queues, sender, recipient, reason, older, newer } = select;
     let age = now.duration_since(listed.arrival).unwrap_or_default();
     let has_reason = |text: &String| {
         let text = text.to_lowercase();
-        listed
-            .recipients
-            .iter()
-            .any(|(_, reason)| reason.as_ref().is_some_and(|reason| reason.to_lowercase().contains(&text)))
+        let reasons = listed.recipients.iter().filter_map(|recipient| recipient.reason.as_ref());
+        reasons.map(|reason| reason.to_lowercase()).any(|reason| reason.contains(&text))
     };
     let has_recipient =
-        |pattern: &String| listed.recipients.iter().any(|(own, _)| is_address(pattern, &own.address));
+        |pattern: &String| listed.recipients.iter().any(|recipient| is_address(pattern, &recipient.address));
     (ids.is_empty() || ids.contains(&listed.id))
         && (queues.is_empty() || queues.contains(&listed.queue))
         && sender.as_ref().is_none_or(|pattern| is_address(pattern, &listed.sender))
@@ -225,6 +234,11 @@ mod tests {
     fn selections() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let address = |text: &str| Address::internal(text).unwrap();
+        let recipient = |text, reason: Option<&str>| ListedRecipient {
+            address: address(text),
+            original: None,
+            reason: reason.map(str::to_owned),
+        };
         let listed = Listed {
             id: QueueId::parse("ABCDEF1234").unwrap(),
             queue: QueueName::Deferred,
@@ -233,8 +247,8 @@ mod tests {
             forced_expire: false,
             sender: address("News@List.test"),
             recipients: vec![
-                (Recipient::new(address("a@one.test")), Some("connect to one.test: Timed out".into())),
-                (Recipient::new(address("b@two.test")), None),
+                recipient("a@one.test", Some("connect to one.test: Timed out")),
+                recipient("b@two.test", None),
             ],
         };
         let text = |text: &str| Some(text.to_owned());

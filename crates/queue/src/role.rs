@@ -82,8 +82,10 @@ pub(crate) enum Event {
     Settled(QueueId, Result<(), StoreError>),
     /// A probe could not be stored.
     NotProbed(QueueId, StoreError),
-    /// Changes from outside are in the store: look again.
+    /// There is news in the store: look again.
     Rescan,
+    /// What a command wanted of these messages is in the store, or will not be.
+    Changed(Vec<QueueId>),
     /// A message went through cleanup once more, or did not.
     Requeued(QueueId, Result<Reply, LinkError>),
     /// The body of a message can not be read.
@@ -134,6 +136,8 @@ struct QueueRole {
     active: HashMap<QueueId, Active>,
     /// Recipients of the active messages.
     active_recipients: usize,
+    /// Messages that commands have taken out of delivery, while the store does not have it yet: how many commands.
+    changing: HashMap<QueueId, usize>,
     /// Messages whose outcomes the store could not take, by the time when it is asked again.
     unsettled: BTreeSet<(Instant, QueueId)>,
     /// Who waits for the outcome of a probe.
@@ -177,6 +181,7 @@ impl QueueRole {
             events,
             active: HashMap::new(),
             active_recipients: 0,
+            changing: HashMap::new(),
             unsettled: BTreeSet::new(),
             probes: Probes::default(),
             requeues: Requeues::default(),
@@ -247,6 +252,11 @@ impl QueueRole {
             Event::Attempted(site, job, result) => self.attempted(&site, &job, result),
             Event::NotProbed(id, error) => self.not_probed(&id, &error),
             Event::Rescan => {
+                self.rescan();
+                self.look_for_requeued();
+            }
+            Event::Changed(ids) => {
+                self.changed(&ids);
                 self.rescan();
                 self.look_for_requeued();
             }
@@ -407,9 +417,10 @@ impl QueueRole {
     }
 
     /// Begins a round, unless one is under way: a message that was just kept is found in the store as well, before the word of it comes or
-    /// behind it.
+    /// behind it. What a command is about to take out of delivery is left alone: the store is looked at when it has been done.
     fn activate(&mut self, stored: Stored) {
-        if self.active.contains_key(&stored.message.id) {
+        let id = &stored.message.id;
+        if self.active.contains_key(id) || self.changing.contains_key(id) {
             return;
         }
         let mut active = Active::new(stored, self.clock.wall(), self.clock.now());

@@ -10,10 +10,10 @@ use config::Settings;
 use link::message::{Change as Wish, FlushWhat, Selection};
 use link::{Reply, Request};
 use mail::QueueId;
-use spool::{Change, Held, Spool, StoreError, Stored};
+use spool::{Change, Held, Spool, StoreError};
 
 use crate::backoff::Backoff;
-use crate::inquiry::Inquiry;
+use crate::inquiry::{Found, Inquiry};
 
 /// What is said to who is neither root nor the queue's owner.
 pub(crate) const NOT_ALLOWED: &str = "only root and the mail system's owner may do this";
@@ -65,7 +65,7 @@ impl Stopped {
     ) -> Reply {
         match inquiry.page(select, after, SystemTime::now()) {
             Ok(page) => {
-                let ids = to_change(action, &page.found);
+                let ids = to_change(action, page.found);
                 let changes = ids.iter().map(|id| change(action, id)).collect();
                 self.record(changes, Reply::Changed { ids, after: page.after })
             }
@@ -101,15 +101,15 @@ pub(crate) fn may_change(uid: u32) -> bool {
 }
 
 /// The messages of a page for which the action means something.
-pub(crate) fn to_change(action: Wish, page: &[Stored]) -> Vec<QueueId> {
-    page.iter()
-        .filter(|stored| match action {
-            Wish::Hold => stored.held == Held::No && stored.damage.is_none(),
-            Wish::Release => stored.held == Held::Yes,
-            Wish::Expire => !stored.expire,
+pub(crate) fn to_change(action: Wish, page: Vec<Found>) -> Vec<QueueId> {
+    page.into_iter()
+        .filter(|found| match action {
+            Wish::Hold => found.held == Held::No && !found.is_damaged,
+            Wish::Release => found.held == Held::Yes,
+            Wish::Expire => !found.listed.forced_expire,
             Wish::Delete | Wish::Requeue => true,
         })
-        .map(|stored| stored.message.id.clone())
+        .map(|found| found.listed.id)
         .collect()
 }
 

@@ -25,6 +25,7 @@ pub use body::{Bodies, Body, BodyError};
 pub use disk::{Disk, RealDisk};
 pub use sqlite::SqliteStore;
 pub use store::{
-    ATTEMPTS_KEPT, Change, Committed, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
+    ATTEMPTS_KEPT, Change, Committed, Content, Held, Overview, Progress, RecipientState, Store, StoreError,
+    Stored, Waiting,
 };
 pub use writer::{Done, Spool, Writer};

@@ -4,14 +4,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mail::{Address, BodyType, Envelope, Message, Notify, Origin, Purpose, QueueId, Recipient, Return};
 use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Held, Progress, RecipientState, StoreError, Stored};
+use crate::store::{Held, Overview, Progress, RecipientState, StoreError, Stored, Waiting};
 
 /// The columns of a message, in the order that [`read_message`] expects; `body` is last and may be left out.
 pub(crate) const MESSAGE: &str = "id, arrival, next_attempt, attempts, held, warned, expire, size, checksum, sender, promises, \
                        origin, filter";
+
+/// The columns of a message and a recipient in the order that [`read_overview`] and [`read_waiting`] expect.
+pub(crate) const OVERVIEW: &str =
+    "id, arrival, attempts, held, expire, size, sender, promises, address, original, state, reason";
 
 /// Values of the column `held`.
 pub(crate) const HELD: i64 = 1;
@@ -68,6 +72,52 @@ pub(crate) fn read_or_damaged(row: &Row<'_>) -> rusqlite::Result<Stored> {
         warned: false,
         expire: false,
     })
+}
+
+/// What listings show of a message, without its recipients; of a damaged one what can be read.
+pub(crate) fn read_overview(row: &Row<'_>) -> rusqlite::Result<Overview> {
+    /// Of the promises; the rest is passed over.
+    #[derive(Deserialize)]
+    struct Shown {
+        #[serde(default)]
+        data_size: Option<u64>,
+    }
+    let size = row.get::<_, i64>(5).map(i64::unsigned_abs);
+    let sender = text(row, 6).and_then(|text| Address::internal(text).map_err(|_| unreadable(6, text)));
+    let shown = text(row, 7).and_then(|text| {
+        serde_json::from_str(text).map_err(|error: serde_json::Error| damaged(7, error.to_string()))
+    });
+    let is_damaged = size.is_err() || sender.is_err() || shown.is_err();
+    let Shown { data_size } = shown.unwrap_or(Shown { data_size: None });
+    let id = text(row, 0)?;
+    Ok(Overview {
+        id: QueueId::parse(id).ok_or_else(|| unreadable(0, id))?,
+        arrival: time(row.get(1).unwrap_or(0)),
+        data_size: data_size.or(size.ok()).unwrap_or(0),
+        sender: sender.unwrap_or_default(),
+        held: held(row.get(3).unwrap_or(0)),
+        is_damaged,
+        attempts: row.get(2).unwrap_or(0),
+        expire: row.get(4).unwrap_or(false),
+        recipients: Vec::new(),
+    })
+}
+
+/// What listings show of a recipient, if the row has one.
+pub(crate) fn read_waiting(row: &Row<'_>) -> rusqlite::Result<Option<Waiting>> {
+    if row.get_ref(8)? == ValueRef::Null {
+        return Ok(None);
+    }
+    let address = |column| {
+        let text = text(row, column)?;
+        Address::internal(text).map_err(|_| unreadable(column, text))
+    };
+    let reason = match text(row, 10)? {
+        "deferred" | "failed" => Some(text(row, 11)?.to_owned()),
+        "pending" | "delivered" => None,
+        other => return Err(damaged(10, format!("state {other:?}"))),
+    };
+    Ok(Some(Waiting { address: address(8)?, original: address(9)?, reason }))
 }
 
 /// What is wrong with one row; other trouble is everybody's.
@@ -135,9 +185,8 @@ pub(crate) fn read_recipient(row: &Row<'_>) -> rusqlite::Result<(u32, Recipient,
         orcpt,
         notify,
     };
-    let word: String = row.get(4)?;
     let progress = || read_progress(row, 5);
-    let state = match word.as_str() {
+    let state = match text(row, 4)? {
         "pending" => RecipientState::Pending,
         "deferred" => RecipientState::Deferred(progress()?),
         "failed" => RecipientState::Failed(progress()?),
@@ -165,13 +214,22 @@ pub(crate) fn parsed<T>(
     column: usize,
     parse: impl Fn(&str) -> Option<T>,
 ) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    parse(&text).ok_or_else(|| damaged(column, format!("value {text:?}")))
+    let text = text(row, column)?;
+    parse(text).ok_or_else(|| unreadable(column, text))
+}
+
+/// A text where it stands.
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    let value = row.get_ref(column)?;
+    value.as_str().map_err(|error| damaged(column, error.to_string()))
+}
+
+fn unreadable(column: usize, text: &str) -> rusqlite::Error {
+    damaged(column, format!("value {text:?}"))
 }
 
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| damaged(column, error.to_string()))
+    serde_json::from_str(text(row, column)?).map_err(|error| damaged(column, error.to_string()))
 }
 
 pub(crate) fn damaged(column: usize, what: String) -> rusqlite::Error {

@@ -11,12 +11,13 @@ use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::late::{Late, lock};
 use crate::rows::{
-    CORRUPT, HELD, MESSAGE, Promises, REQUEUED, in_row, json, micros, parsed, read_or_damaged, read_progress,
-    read_recipient, time,
+    CORRUPT, HELD, MESSAGE, OVERVIEW, Promises, REQUEUED, in_row, json, micros, parsed, read_or_damaged,
+    read_overview, read_progress, read_recipient, read_waiting, time,
 };
 use crate::schema;
 use crate::store::{
-    ATTEMPTS_KEPT, Change, Committed, Content, Held, Progress, RecipientState, Store, StoreError, Stored,
+    ATTEMPTS_KEPT, Change, Committed, Content, Held, Overview, Progress, RecipientState, Store, StoreError,
+    Stored,
 };
 
 /// A connection to the queue's database, and what it does not have yet.
@@ -201,6 +202,32 @@ impl Store for SqliteStore {
         let rows = statement.query_map(params![after, limit as i64], read_or_damaged)?;
         let found = rows.collect::<Result<Vec<_>, _>>()?;
         self.with_recipients(found)
+    }
+
+    fn overview(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Overview>, StoreError> {
+        self.bring_in()?;
+        // Both tables are in this order: nothing is sorted, and what is behind the page is not read.
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {OVERVIEW} FROM message LEFT JOIN recipient ON recipient.message = message.id
+             WHERE id > ?1 ORDER BY id, position"
+        ))?;
+        let mut rows = statement.query([after.map_or("", QueueId::as_str)])?;
+        let mut page: Vec<Overview> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(0)?.as_str().ok();
+            if page.last().is_none_or(|last| Some(last.id.as_str()) != id) {
+                if page.len() == limit {
+                    break;
+                }
+                page.push(read_overview(row)?);
+            }
+            let Some(message) = page.last_mut() else { break };
+            match read_waiting(row) {
+                Ok(recipient) => message.recipients.extend(recipient),
+                Err(error) => message.is_damaged = in_row(error).map(|_| true)?,
+            }
+        }
+        Ok(page)
     }
 
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {
@@ -649,6 +676,49 @@ mod tests {
         store.commit(vec![vec![Change::Hold { id: id.clone(), held: Held::Corrupt }]]);
         assert_eq!(store.due(time(9_000_000), None, 10).unwrap().len(), 2);
         assert_eq!(store.find(&id).unwrap().unwrap().held, Held::Corrupt);
+    }
+
+    #[test]
+    fn an_overview_is_a_listing_with_less_of_each() {
+        let (_dir, mut store) = store();
+        let progress = Progress {
+            status: Status::new(4, 4, 1),
+            text: "connect to x".into(),
+            relay: "none".into(),
+            remote: None,
+            tls: String::new(),
+            at: time(4_000_000),
+        };
+        let id = |text| QueueId::parse(text).unwrap();
+        let state = |position, state| Change::Recipient { id: id("AAAAAA"), position, state };
+        store.commit(vec![
+            added("AAAAAA", 3),
+            added("BBBBBB", 0),
+            added("CCCCCC", 1),
+            added("DDDDDD", 2),
+            vec![
+                state(0, RecipientState::Deferred(progress.clone())),
+                state(1, RecipientState::Delivered(progress)),
+                Change::Hold { id: id("CCCCCC"), held: Held::Yes },
+                Change::Expire { id: id("DDDDDD") },
+            ],
+        ]);
+        let damage = "UPDATE message SET promises = '{' WHERE id = 'CCCCCC';
+                      UPDATE recipient SET state = 'odd' WHERE message = 'DDDDDD' AND position = 1";
+        store.connection.execute_batch(damage).unwrap();
+        for (after, limit) in [(None, 10), (None, 2), (Some(id("AAAAAA")), 2), (Some(id("DDDDDD")), 2)] {
+            let listed = store.list(after.as_ref(), limit).unwrap();
+            let expected: Vec<_> = listed.iter().map(Overview::from).collect();
+            assert_eq!(store.overview(after.as_ref(), limit).unwrap(), expected, "{after:?}");
+        }
+        let plan = format!(
+            "EXPLAIN QUERY PLAN SELECT {OVERVIEW} FROM message LEFT JOIN recipient
+             ON recipient.message = message.id WHERE id > '' ORDER BY id, position"
+        );
+        let mut statement = store.connection.prepare(&plan).unwrap();
+        let steps = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<_> = steps.collect::<Result<_, _>>().unwrap();
+        assert!(steps.iter().all(|step| step.starts_with("SEARCH")), "{steps:?}");
     }
 
     #[test]

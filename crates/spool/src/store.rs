@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use mail::{Message, QueueId, Recipient, Status};
+use mail::{Address, Message, QueueId, Recipient, Status};
 use serde::{Deserialize, Serialize};
 
 /// How many attempts are remembered for each recipient: at the default times, about the last day.
@@ -44,6 +44,9 @@ pub trait Store: Send {
 
     /// A page of all messages in order of their ids, beginning behind `after`.
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError>;
+
+    /// The same page as [`Store::list`], and no more of each message than listings show.
+    fn overview(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Overview>, StoreError>;
 
     /// One message.
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError>;
@@ -234,6 +237,66 @@ pub struct Stored {
     pub warned: bool,
     /// `postsuper -e` was called on it.
     pub expire: bool,
+}
+
+/// What listings show of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overview {
+    /// The message.
+    pub id: QueueId,
+    /// When it arrived.
+    pub arrival: SystemTime,
+    /// Its size, as [`mail::DataSize`] has it.
+    pub data_size: u64,
+    /// The sender.
+    pub sender: Address,
+    /// On hold, and for which reason?
+    pub held: Held,
+    /// Something of it can not be read; what is here is what could be.
+    pub is_damaged: bool,
+    /// Attempts made.
+    pub attempts: u32,
+    /// `postsuper -e` was called on it.
+    pub expire: bool,
+    /// Recipients that are not done, in order.
+    pub recipients: Vec<Waiting>,
+}
+
+/// A recipient in an [`Overview`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The recipient.
+    pub address: Address,
+    /// The address as it arrived.
+    pub original: Address,
+    /// Why it was not delivered at the last attempt, if there was one.
+    pub reason: Option<String>,
+}
+
+impl From<&Stored> for Overview {
+    fn from(stored: &Stored) -> Overview {
+        let recipients = stored.recipients().map(|(recipient, _, state)| Waiting {
+            address: recipient.address.clone(),
+            original: recipient.original.clone(),
+            reason: match state {
+                RecipientState::Deferred(progress) | RecipientState::Failed(progress) => {
+                    Some(progress.text.clone())
+                }
+                RecipientState::Pending | RecipientState::Delivered(_) | RecipientState::Done => None,
+            },
+        });
+        Overview {
+            id: stored.message.id.clone(),
+            arrival: stored.message.arrival,
+            data_size: stored.message.data_size,
+            sender: stored.message.envelope.sender.clone(),
+            held: stored.held,
+            is_damaged: stored.damage.is_some(),
+            attempts: stored.attempts,
+            expire: stored.expire,
+            recipients: recipients.collect(),
+        }
+    }
 }
 
 impl Stored {

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mail::{Address, Envelope, Message, Origin, QueueId, Recipient, Status};
 use spool::{
-    Bodies, Body, Change, Committed, Content, Disk, Progress, RealDisk, RecipientState, Spool, SqliteStore,
-    Store, StoreError, Stored, Writer,
+    Bodies, Body, Change, Committed, Content, Disk, Overview, Progress, RealDisk, RecipientState, Spool,
+    SqliteStore, Store, StoreError, Stored, Writer,
 };
 
 /// A small generator with a seed, so that what fails can be played again.
@@ -216,6 +216,10 @@ impl Store for FailingStore {
 
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.real.list(after, limit)
+    }
+
+    fn overview(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Overview>, StoreError> {
+        self.real.overview(after, limit)
     }
 
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use config::{Settings, params};
-use link::message::{FlushWhat, Listed, QueueName, Selection};
+use link::message::{FlushWhat, Listed, ListedRecipient, QueueName, Selection};
 use link::{Reply, Request};
-use mail::{Address, QueueId, Recipient, date};
+use mail::{Address, QueueId, date};
 use tables::domain_search::ParentStyle;
 use tables::{MatchList, MatchStyle, Tables};
 
@@ -141,26 +141,29 @@ fn open(settings: &Settings, wish: &Wish) -> Result<QueueLink, String> {
     }
 }
 
-/// Pages through the messages that fit. Nothing needs the whole queue in memory.
+/// Pages through the messages that fit. Nothing needs the whole queue in memory; the next page is made while one is taken.
 pub(super) fn each(
     queue: &mut QueueLink,
     select: &Selection,
     mut take: impl FnMut(&Listed) -> io::Result<()>,
 ) -> Result<(), String> {
-    let mut after = None;
+    let page = |after| Request::List { select: Box::new(select.clone()), after };
+    queue.begin(page(None), &[])?;
     loop {
-        let request = Request::List { select: Box::new(select.clone()), after };
-        match queue.ask(request, &[])?.0 {
+        match queue.finish()?.0 {
             Reply::Listing { entries, after: next } => {
+                let is_last = next.is_none();
+                if let Some(next) = next {
+                    queue.begin(page(Some(next)), &[])?;
+                }
                 for entry in &entries {
                     // A reader who has gone, as in `mailq | head`, ends the listing quietly.
                     if take(entry).is_err() {
                         return Ok(());
                     }
                 }
-                match next {
-                    Some(next) => after = Some(next),
-                    None => return Ok(()),
+                if is_last {
+                    return Ok(());
                 }
             }
             Reply::Failed(why) => return Err(why),
@@ -173,6 +176,7 @@ pub(super) fn each(
 pub(super) fn print_list(queue: &mut QueueLink, select: &Selection, long_ids: bool) -> Result<(), String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut count, mut bytes) = (0u64, 0u64);
+    let mut text = String::new();
     each(queue, select, |entry| {
         if count == 0 {
             out.write_all(match long_ids {
@@ -182,7 +186,9 @@ pub(super) fn print_list(queue: &mut QueueLink, select: &Selection, long_ids: bo
         }
         count += 1;
         bytes += entry.size;
-        out.write_all(entry_text(entry, long_ids).as_bytes())
+        text.clear();
+        write_entry(&mut text, entry, long_ids);
+        out.write_all(text.as_bytes())
     })?;
     let end = match count {
         0 => "Mail queue is empty".to_owned(),
@@ -194,7 +200,11 @@ pub(super) fn print_list(queue: &mut QueueLink, select: &Selection, long_ids: bo
 }
 
 /// An entry of `-p`, with the empty line behind it. `long_ids` is enable_long_queue_ids, which makes the first column wider.
-fn entry_text(entry: &Listed, long_ids: bool) -> String {
+fn write_entry(out: &mut String, entry: &Listed, long_ids: bool) {
+    let mut line = |line: std::fmt::Arguments<'_>| {
+        // Writing to a string does not fail.
+        let _ = std::fmt::Write::write_fmt(out, line);
+    };
     let mark = match entry.queue {
         QueueName::Active => "*",
         QueueName::Hold => "!",
@@ -207,24 +217,23 @@ fn entry_text(entry: &Listed, long_ids: bool) -> String {
     };
     let id = format!("{}{mark}{expires}", entry.id);
     let (size, arrival) = (entry.size, date::asctime(entry.arrival));
-    let mut out = match long_ids {
-        true => format!("{id:<17} {size:>8} {arrival:<19} {sender}\n"),
-        false => format!("{id:<11} {size:>7} {arrival:<20} {sender}\n"),
-    };
+    match long_ids {
+        true => line(format_args!("{id:<17} {size:>8} {arrival:<19} {sender}\n")),
+        false => line(format_args!("{id:<11} {size:>7} {arrival:<20} {sender}\n")),
+    }
     let indent = if long_ids { 47 } else { 41 };
     let mut last_reason = None;
-    for (recipient, reason) in &entry.recipients {
+    for ListedRecipient { address, reason, .. } in &entry.recipients {
         if let Some(reason) = reason
             && last_reason != Some(reason)
         {
             // Right-aligned to column 78 as far as it fits.
-            out.push_str(&format!("{:>78}\n", format!("({reason})")));
+            line(format_args!("{:>78}\n", format!("({reason})")));
             last_reason = Some(reason);
         }
-        out.push_str(&format!("{:indent$}{}\n", "", recipient.address.to_external()));
+        line(format_args!("{:indent$}{}\n", "", address.to_external()));
     }
-    out.push('\n');
-    out
+    line(format_args!("\n"));
 }
 
 /// `postqueue -j` of the messages that fit.
@@ -244,12 +253,12 @@ fn json_text(entry: &Listed) -> String {
         true => quoted("MAILER-DAEMON"),
         false => external(&entry.sender),
     };
-    let recipient = |(recipient, reason): &(Recipient, Option<String>)| {
+    let recipient = |ListedRecipient { address, original, reason }: &ListedRecipient| {
         let mut fields = Vec::new();
-        if !recipient.original.is_null() && recipient.original != recipient.address {
-            fields.push(format!("\"orig_address\": {}", external(&recipient.original)));
+        if let Some(original) = original.as_ref().filter(|original| !original.is_null()) {
+            fields.push(format!("\"orig_address\": {}", external(original)));
         }
-        fields.push(format!("\"address\": {}", external(&recipient.address)));
+        fields.push(format!("\"address\": {}", external(address)));
         fields.extend(reason.as_ref().map(|reason| format!("\"delay_reason\": {}", quoted(reason))));
         format!("{{{}}}", fields.join(", "))
     };
@@ -280,16 +289,24 @@ mod tests {
             size: 331,
             forced_expire: false,
             sender: Address::internal("s@x").unwrap(),
-            recipients: vec![
-                (Recipient::new(Address::internal("a@y").unwrap()), Some("connect to y: timed out".into())),
-                (Recipient::new(Address::internal("b@y").unwrap()), Some("connect to y: timed out".into())),
-            ],
+            recipients: ["a@y", "b@y"]
+                .map(|text| ListedRecipient {
+                    address: Address::internal(text).unwrap(),
+                    original: None,
+                    reason: Some("connect to y: timed out".into()),
+                })
+                .to_vec(),
         };
-        let text = entry_text(&entry, false);
+        let entry_text = |long_ids| {
+            let mut text = String::new();
+            write_entry(&mut text, &entry, long_ids);
+            text
+        };
+        let text = entry_text(false);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("EB0AC9B013C     331 "), "{}", lines[0]);
         assert!(lines[0].ends_with("  s@x"), "{}", lines[0]);
-        assert!(entry_text(&entry, true).starts_with("EB0AC9B013C            331 "));
+        assert!(entry_text(true).starts_with("EB0AC9B013C            331 "));
         assert_eq!(lines[1].len(), 78);
         assert!(lines[1].ends_with("(connect to y: timed out)"));
         assert_eq!(lines[2], format!("{:41}a@y", ""));

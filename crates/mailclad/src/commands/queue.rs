@@ -224,8 +224,7 @@ fn causes(queue: &mut QueueLink, select: &Selection) -> Result<(), String> {
 
 fn count_causes(causes: &mut HashMap<String, Cause>, listed: &Listed) {
     let mut of_this_message = Vec::new();
-    for (_, reason) in &listed.recipients {
-        let Some(reason) = reason else { continue };
+    for reason in listed.recipients.iter().filter_map(|recipient| recipient.reason.as_ref()) {
         let mut kind = kind_of(reason);
         if causes.len() >= MOST_CAUSES && !causes.contains_key(&kind) {
             kind = String::new();

@@ -17,13 +17,15 @@ pub enum QueueLink {
     Running {
         /// The link.
         socket: UnixStream,
-        /// Of the call before.
+        /// Of the last call.
         number: u64,
     },
     /// With nobody: the store is ours until we are done, and nobody can start the system meanwhile.
     Stopped {
         /// The store.
         queue: Box<Stopped>,
+        /// To what was asked and not yet read.
+        answer: Option<(Reply, Vec<OwnedFd>)>,
         /// One mail system for one queue.
         _lock: Lock,
     },
@@ -53,7 +55,7 @@ impl QueueLink {
         }
         let lock = Lock::take(&paths.pid_file())?;
         let queue = Box::new(Stopped::open(&paths.spool(), settings)?);
-        Ok(QueueLink::Stopped { queue, _lock: lock })
+        Ok(QueueLink::Stopped { queue, answer: None, _lock: lock })
     }
 
     /// Asks and waits for the answer.
@@ -62,13 +64,36 @@ impl QueueLink {
         request: Request,
         descriptors: &[std::os::fd::BorrowedFd<'_>],
     ) -> Result<(Reply, Vec<OwnedFd>), String> {
+        self.begin(request, descriptors)?;
+        self.finish()
+    }
+
+    /// Asks. Whoever has something to do meanwhile does it before [`QueueLink::finish`].
+    pub fn begin(
+        &mut self,
+        request: Request,
+        descriptors: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<(), String> {
         match self {
             QueueLink::Running { socket, number } => {
                 *number += 1;
-                link::call_blocking(socket.as_fd(), *number, request, descriptors)
+                link::send_call_blocking(socket.as_fd(), *number, request, descriptors)
                     .map_err(|error| error.to_string())
             }
-            QueueLink::Stopped { queue, .. } => Ok(queue.answer(request)),
+            QueueLink::Stopped { queue, answer, .. } => {
+                *answer = Some(queue.answer(request));
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the answer to what was asked last.
+    pub fn finish(&mut self) -> Result<(Reply, Vec<OwnedFd>), String> {
+        match self {
+            QueueLink::Running { socket, number } => {
+                link::receive_answer_blocking(socket.as_fd(), *number).map_err(|error| error.to_string())
+            }
+            QueueLink::Stopped { answer, .. } => answer.take().ok_or_else(|| "nothing was asked".into()),
         }
     }
 }

@@ -112,6 +112,10 @@ impl QueueRole {
 
     pub(super) fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
         self.under_way -= 1;
+        let came_to_nothing = matches!(result, Err(LinkError::Lost(_)) | Ok(Reply::Elsewhere(_)));
+        if came_to_nothing && self.is_withdrawn(site, job) {
+            return;
+        }
         if let Err(LinkError::Lost(_)) = result
             && self.try_again(site, job)
         {
@@ -146,6 +150,20 @@ impl QueueRole {
         };
         let outcomes = Outcomes { of_recipients: outcomes, places };
         self.take_outcomes(site, job, outcomes, feedback, pause);
+    }
+
+    /// A delivery that came to nothing, of a message that a command has taken out of delivery meanwhile: it is over. False when no
+    /// command did.
+    fn is_withdrawn(&mut self, site: &Site, job: &Job) -> bool {
+        let Some(active) = self.active.get_mut(&job.message) else { return false };
+        if active.afterwards == Afterwards::Settle {
+            return false;
+        }
+        job.recipients.iter().for_each(|position| active.give_back(*position));
+        let limits = self.limits.of(&site.transport);
+        self.schedule.finished(site, Feedback::Alive, &limits, Duration::ZERO, self.clock.now());
+        self.after_outcomes(&job.message, Vec::new());
+        true
     }
 
     /// A delivery for another transport (best_mx_transport). False when that leads nowhere.

@@ -50,14 +50,15 @@ impl QueueRole {
                 ids.into_iter().map(|id| Change::Flush { id: Some(id) }).collect()
             }
         };
-        self.carry_out(changes, call, Reply::Done);
+        let events = self.events.clone();
+        self.carry_out(changes, call, Reply::Done, move || _ = events.send(super::Event::Rescan));
     }
 
     fn change(&mut self, action: Wish, select: &Selection, after: Option<&QueueId>, call: Call) {
         let inquiry = Inquiry { spool: &self.spool, is_active: &|id| self.active.contains_key(id) };
         let page = super::off_the_way(|| {
             let page = inquiry.page(select, after, self.clock.wall())?;
-            Ok((stopped::to_change(action, &page.found), page.after))
+            Ok((stopped::to_change(action, page.found), page.after))
         });
         let (ids, after) = match page {
             Ok(page) => page,
@@ -69,10 +70,28 @@ impl QueueRole {
         let changes = ids.iter().map(|id| stopped::change(action, id)).collect();
         for id in &ids {
             self.withdraw(action, id);
+            *self.changing.entry(id.clone()).or_default() += 1;
             // What cleanup brings of it now is not wanted any more.
             self.requeues.forget(id);
         }
-        self.carry_out(changes, call, Reply::Changed { ids, after });
+        let events = self.events.clone();
+        let changed = ids.clone();
+        self.carry_out(changes, call, Reply::Changed { ids, after }, move || {
+            // A role that is gone delivers nothing.
+            let _ = events.send(super::Event::Changed(changed));
+        });
+    }
+
+    /// The store has what a command wanted, and word of what was kept before has come.
+    pub(super) fn changed(&mut self, ids: &[QueueId]) {
+        for id in ids {
+            if let Some(commands) = self.changing.get_mut(id) {
+                *commands -= 1;
+                if *commands == 0 {
+                    self.changing.remove(id);
+                }
+            }
+        }
     }
 
     /// A message that is to be changed leaves the active queue; what is in an agent's hands is finished there first.
@@ -113,7 +132,7 @@ impl QueueRole {
         loop {
             let page = super::off_the_way(|| inquiry.page(select, after.as_ref(), self.clock.wall()));
             let Ok(page) = page else { return ids };
-            ids.extend(page.found.into_iter().map(|stored| stored.message.id));
+            ids.extend(page.found.into_iter().map(|found| found.listed.id));
             match page.after {
                 Some(next) => after = Some(next),
                 None => return ids,
@@ -121,16 +140,20 @@ impl QueueRole {
         }
     }
 
-    /// Makes changes durable, answers, and looks for what is due now.
-    fn carry_out(&self, changes: Vec<Change>, call: Call, reply: Reply) {
-        let events = self.events.clone();
+    /// Makes changes durable, answers, and goes on.
+    fn carry_out(
+        &self,
+        changes: Vec<Change>,
+        call: Call,
+        reply: Reply,
+        then: impl FnOnce() + Send + 'static,
+    ) {
         let done = Box::new(move |result: Result<(), StoreError>| {
             match result {
                 Ok(()) => call.answer(reply, Vec::new()),
                 Err(error) => call.answer(Reply::Failed(error.to_string()), Vec::new()),
             }
-            // A role that is gone has nothing to look for.
-            let _ = events.send(super::Event::Rescan);
+            then();
         });
         self.spool.record(changes, done);
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use link::message::{Attempt, Explained, QueueName};
+use link::message::{Attempt, Explained, ListedRecipient, QueueName};
 use link::{Reply, Request};
 use mail::{QueueId, date};
 
@@ -73,14 +73,17 @@ fn render(explained: &Explained, now: SystemTime) -> String {
         listed.queue.name()
     );
     out.push_str(&format!("  {}\n", next(explained, now)));
-    for (recipient, reason) in &listed.recipients {
-        out.push_str(&format!("\n<{}>", recipient.address));
-        if recipient.original != recipient.address {
-            out.push_str(&format!(", at first <{}>", recipient.original));
+    for ListedRecipient { address, original, reason } in &listed.recipients {
+        out.push_str(&format!("\n<{address}>"));
+        if let Some(original) = original {
+            out.push_str(&format!(", at first <{original}>"));
         }
         out.push('\n');
-        let attempts: Vec<&Attempt> =
-            explained.attempts.iter().filter(|attempt| attempt.recipient == *recipient).collect();
+        let original = original.as_ref().unwrap_or(address);
+        let is_at_it = |attempt: &&Attempt| {
+            (&attempt.recipient.address, &attempt.recipient.original) == (address, original)
+        };
+        let attempts: Vec<&Attempt> = explained.attempts.iter().filter(is_at_it).collect();
         if attempts.is_empty() {
             out.push_str(match reason {
                 Some(_) => "  the attempts at it are not remembered\n",
@@ -174,6 +177,11 @@ mod tests {
             tls: tls.into(),
         };
         let other = Recipient::new(Address::internal("new@y.test").unwrap());
+        let listed = |recipient: &Recipient, reason| ListedRecipient {
+            address: recipient.address.clone(),
+            original: Some(recipient.original.clone()).filter(|original| *original != recipient.address),
+            reason,
+        };
         let explained = Explained {
             listed: Listed {
                 id: QueueId::parse("ABCDEF1234").unwrap(),
@@ -183,8 +191,8 @@ mod tests {
                 forced_expire: false,
                 sender: Address::internal("s@x.test").unwrap(),
                 recipients: vec![
-                    (recipient.clone(), Some("Server certificate not verified".into())),
-                    (other, None),
+                    listed(&recipient, Some("Server certificate not verified".into())),
+                    listed(&other, None),
                 ],
             },
             rounds: 3,

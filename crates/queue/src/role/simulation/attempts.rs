@@ -57,6 +57,7 @@ impl World {
         let (disturbed, is_held) = (self.disturbed, self.is_held);
         let character = self.characters[&delivery.next_hop];
         let sent = &mut self.sent[n];
+        assert!(!sent.is_deleted, "{}: tried although it was deleted", delivery.message.id);
         assert_eq!(delivery.body.as_ref(), Some(&sent.body), "half a message, or another one");
         assert_eq!(delivery.message.envelope.sender, sent.message.envelope.sender);
         for recipient in &delivery.message.envelope.recipients {

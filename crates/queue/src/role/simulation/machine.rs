@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use link::message::Delivery;
 use link::{LinkError, Reply};
 use mail::QueueId;
-use spool::{Change, Committed, Progress, SqliteStore, Store, StoreError, Stored};
+use spool::{Change, Committed, Overview, Progress, SqliteStore, Store, StoreError, Stored};
 use tokio::sync::oneshot;
 
 use super::super::deliveries::{Agent, Attempt};
@@ -119,6 +119,10 @@ impl Store for SimulatedStore {
 
     fn list(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Stored>, StoreError> {
         self.real.list(after, limit)
+    }
+
+    fn overview(&mut self, after: Option<&QueueId>, limit: usize) -> Result<Vec<Overview>, StoreError> {
+        self.real.overview(after, limit)
     }
 
     fn find(&mut self, id: &QueueId) -> Result<Option<Stored>, StoreError> {

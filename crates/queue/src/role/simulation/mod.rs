@@ -7,7 +7,7 @@
 //!
 //! What holds at the end: no acknowledged recipient is without a delivery, a notice or the sender's own wish to hear nothing; nobody
 //! got what was not for him; nobody got anything twice unless a process that had delivered it died before it was written
-//! down. And at every moment: back-off as configured, limits kept, no destination held up by another.
+//! down. No attempt begins at a message that was deleted. And at every moment: back-off as configured, limits kept, no destination held up by another.
 
 mod attempts;
 mod machine;
@@ -71,7 +71,7 @@ fn nothing_is_lost_whatever_happens() {
     println!("{total:?}");
     // A run in which nothing goes wrong shows nothing.
     assert!(total.deferrals > 0 && total.crashes > 0 && total.refused_for_space > 0 && total.twice > 0);
-    assert!(total.notices > 0 && total.site_failures > 0 && total.lost_agents > 0);
+    assert!(total.deleted > 0 && total.notices > 0 && total.site_failures > 0 && total.lost_agents > 0);
 }
 
 /// What happened, for people.
@@ -87,6 +87,7 @@ struct Counts {
     notices: u64,
     crashes: u64,
     twice: u64,
+    deleted: u64,
 }
 
 impl Counts {
@@ -97,6 +98,7 @@ impl Counts {
         self.attempts += other.attempts;
         self.deferrals += other.deferrals;
         self.site_failures += other.site_failures;
+        self.deleted += other.deleted;
         self.lost_agents += other.lost_agents;
         self.notices += other.notices;
         self.crashes += other.crashes;
@@ -159,6 +161,8 @@ enum Happening {
     Flush,
     /// An administrator holds everything for a while, from this domain.
     Hold(Wish),
+    /// An administrator deletes one message.
+    Delete(usize),
 }
 
 /// What is known of one submitted message.
@@ -168,6 +172,9 @@ struct Sent {
     notify: Notify,
     acknowledged: Option<Duration>,
     answered: bool,
+    /// Somebody wants it deleted. What becomes of it then is settled when that is answered.
+    is_to_go: bool,
+    is_deleted: bool,
     /// Crashes, lost agents and the like that may have doubled a delivery.
     excuses: u64,
     /// For each recipient.
@@ -203,6 +210,7 @@ struct World {
     under_way: BTreeMap<u64, UnderWay>,
     sent: Vec<Sent>,
     answers: Arc<Mutex<Vec<(usize, Reply)>>>,
+    deleted: Arc<Mutex<Vec<usize>>>,
     /// No time limit holds for what was due before this: a crash, a full disk or a flush came between.
     disturbed: Duration,
     is_held: bool,
@@ -260,6 +268,7 @@ impl World {
             under_way: BTreeMap::new(),
             sent: Vec::new(),
             answers: Arc::default(),
+            deleted: Arc::default(),
             disturbed: Duration::ZERO,
             is_held: false,
             counts: Counts::default(),
@@ -305,6 +314,13 @@ impl World {
             };
             self.compose(n, time);
             self.plan(time, Happening::Submit(n));
+            if self.random.percent(4) {
+                let later = match self.random.percent(50) {
+                    true => self.random.millis(1, 1_000),
+                    false => self.random.millis(1_000, 4_000_000),
+                };
+                self.plan(time + later, Happening::Delete(n));
+            }
         }
         for _ in 0..6 {
             let behind = self.random.percent(50);
@@ -367,6 +383,8 @@ impl World {
             notify,
             acknowledged: None,
             answered: false,
+            is_to_go: false,
+            is_deleted: false,
             excuses: 0,
             delivered: vec![0; count],
             told: HashSet::new(),
@@ -393,6 +411,11 @@ impl World {
                     if commits.is_multiple_of(LOOKS) {
                         // A look at the store comes before the word of what was kept there.
                         self.role().rescan();
+                    }
+                    let kept = self.answers.lock().unwrap().first().map(|(n, _)| *n);
+                    if let Some(n) = kept.filter(|_| self.random.percent(3)) {
+                        // The store has it, and the role has not heard of it.
+                        self.delete(n);
                     }
                     continue;
                 }
@@ -435,8 +458,9 @@ impl World {
             role.spool.questions().due(until - Duration::from_millis(1), None, usize::MAX >> 1).unwrap();
         for stored in due {
             let id = &stored.message.id;
+            // The store is about to have what a command wants of it, and is looked at then.
             assert!(
-                role.active.contains_key(id),
+                role.active.contains_key(id) || role.changing.contains_key(id),
                 "{id} was due at {:?}, and nobody looks before {until:?}",
                 stored.next_attempt
             );
@@ -455,6 +479,10 @@ impl World {
             while let Ok(event) = self.events.try_recv() {
                 self.role().take(event);
                 anything = true;
+            }
+            for n in std::mem::take(&mut *self.deleted.lock().unwrap()) {
+                self.sent[n].is_deleted = true;
+                self.counts.deleted += 1;
             }
             let handed = std::mem::take(&mut *self.handed.lock().unwrap());
             for handed in handed {
@@ -514,7 +542,21 @@ impl World {
                 let call = Call::local(|_| {});
                 self.role().command(0, Incoming { request, descriptors: Vec::new(), call });
             }
+            Happening::Delete(n) => self.delete(n),
         }
+    }
+
+    fn delete(&mut self, n: usize) {
+        self.sent[n].is_to_go = true;
+        let select = Selection { ids: vec![self.sent[n].message.id.clone()], ..Selection::default() };
+        let request = Request::Change { action: Wish::Delete, select: Box::new(select), after: None };
+        let deleted = Arc::clone(&self.deleted);
+        let call = Call::local(move |reply| {
+            if matches!(reply, Reply::Changed { ids, .. } if !ids.is_empty()) {
+                deleted.lock().unwrap().push(n);
+            }
+        });
+        self.role().command(0, Incoming { request, descriptors: Vec::new(), call });
     }
 
     /// Everything in memory is gone; so is what the disk was not told to keep.
@@ -541,6 +583,7 @@ impl World {
         }
         // Answers that were under way reach nobody.
         self.answers.lock().unwrap().clear();
+        self.deleted.lock().unwrap().clear();
         self.disturbed = self.clock.passed();
         self.start();
     }
@@ -556,7 +599,7 @@ impl World {
             let mut begun = 0;
             for (position, delivered) in sent.delivered.iter().enumerate() {
                 let told = sent.told.contains(&position);
-                let quiet = null_sender || sent.notify.never;
+                let quiet = null_sender || sent.notify.never || sent.is_to_go;
                 begun += usize::from(*delivered > 0 || told);
                 if sent.acknowledged.is_some() {
                     assert!(*delivered > 0 || told || quiet, "{n}, recipient {position}: lost");
@@ -571,7 +614,12 @@ impl World {
                 }
             }
             // What was not acknowledged may be there, whole, or not at all.
-            if sent.acknowledged.is_none() && begun > 0 && !null_sender && !sent.notify.never {
+            if sent.acknowledged.is_none()
+                && begun > 0
+                && !null_sender
+                && !sent.notify.never
+                && !sent.is_to_go
+            {
                 assert_eq!(begun, sent.delivered.len(), "{n}: half of a message that nobody acknowledged");
             }
         }
