@@ -69,19 +69,17 @@ impl Journal {
             StoreError::Other(error) => unusable(io::Error::other(error)),
             no_space => no_space,
         })?;
-        let mut bytes = vec![0; SIZE as usize];
-        file.read_exact_at(&mut bytes, 0).map_err(unusable)?;
-        let (mut groups, mut rest, mut next) = (Vec::new(), bytes.as_slice(), applied + 1);
-        while let Some(content) = record(&mut rest, next) {
-            decode(content, &mut groups).map_err(|why| {
+        let (mut groups, mut content, mut end, mut next) = (Vec::new(), Vec::new(), 0, applied + 1);
+        while read_record(&file, end, next, &mut content).map_err(unusable)? {
+            decode(&content, &mut groups).map_err(|why| {
                 StoreError::Unusable(format!(
                     "has a journal, {}, whose record {next} can not be read: {why}; the program that wrote it can read it",
                     path.display()
                 ))
             })?;
             next += 1;
+            end += (HEADER + content.len()) as u64;
         }
-        let end = SIZE - rest.len() as u64;
         Ok((Journal { file, disk, end, next, buffer: Vec::new() }, groups))
     }
 
@@ -135,18 +133,23 @@ impl Journal {
     }
 }
 
-/// The content of the record at the beginning of `rest`, if it is the one with that number and whole.
-fn record<'a>(rest: &mut &'a [u8], number: u64) -> Option<&'a [u8]> {
-    let length = number_at(rest, 0)? as usize;
-    let checksum = number_at(rest, 4)?;
-    let end = HEADER.checked_add(length)?;
-    let checked = rest.get(8..end)?;
-    if checked.get(..8)? != number.to_le_bytes() || crc32c::crc32c(checked) != checksum {
-        return None;
+/// Reads the content of the record at `at`. False when it is not the one with that number, or not whole.
+fn read_record(file: &File, at: u64, number: u64, content: &mut Vec<u8>) -> io::Result<bool> {
+    let mut header = [0; HEADER];
+    if at + HEADER as u64 > SIZE {
+        return Ok(false);
     }
-    let content = &rest[HEADER..end];
-    *rest = &rest[end..];
-    Some(content)
+    file.read_exact_at(&mut header, at)?;
+    let (length, rest) = header.split_at(4);
+    let (checksum, checked) = rest.split_at(4);
+    let length = number_at(length, 0).unwrap_or(u32::MAX);
+    if checked != number.to_le_bytes() || at + HEADER as u64 + u64::from(length) > SIZE {
+        return Ok(false);
+    }
+    content.resize(length as usize, 0);
+    file.read_exact_at(content, at + HEADER as u64)?;
+    let found = crc32c::crc32c_append(crc32c::crc32c(checked), content);
+    Ok(number_at(checksum, 0) == Some(found))
 }
 
 fn number_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -69,6 +69,10 @@ const STEPS: &[&str] = &[
     CREATE TABLE journal (applied INTEGER NOT NULL);
     INSERT INTO journal VALUES (0);
     ",
+    // 3 to 4: the messages whose content is a file are found without reading the others.
+    "
+    CREATE INDEX message_file ON message (id) WHERE body IS NULL;
+    ",
 ];
 
 /// The version that this program writes.

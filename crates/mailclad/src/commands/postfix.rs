@@ -26,6 +26,12 @@ use crate::paths::Paths;
 /// How long `start` waits for the system to serve, and `stop` for it to be gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What `start` says behind `start-fg`: it has looked at the configuration a moment ago.
+const CHECKED: &str = "--checked";
+
+/// How often `start` looks whether master is still there, while that has nothing to say.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Runs postfix.
 pub fn run(args: &[OsString]) -> ExitCode {
     let mut directory = None;
@@ -42,6 +48,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
     let result = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["start"] => start(&directory),
         ["start-fg"] => return start_fg(&directory),
+        ["start-fg", CHECKED] => return master::run(&directory),
         ["stop"] => stop(&directory, Signal::TERM),
         ["abort"] => stop(&directory, Signal::QUIT),
         ["reload"] => reload(&directory),
@@ -105,12 +112,12 @@ fn start(directory: &Path) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("ready");
     let ready = UnixDatagram::bind(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    ready.set_nonblocking(true).map_err(|error| error.to_string())?;
+    ready.set_read_timeout(Some(LOOK)).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
         .env("NOTIFY_SOCKET", &path)
         .args(["postfix", "-c"])
         .arg(directory)
-        .arg("start-fg")
+        .args(["start-fg", CHECKED])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr)
@@ -135,7 +142,6 @@ fn start(directory: &Path) -> Result<String, String> {
             pass_on(&said);
             return Err("the mail system did not start in time; see the mail log".into());
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

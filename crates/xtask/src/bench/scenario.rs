@@ -253,6 +253,8 @@ impl Scenario {
             Work::List { messages } => {
                 let messages = scaled(*messages);
                 subject.fill_queue(address(subject, Key::Rsa), messages).await?;
+                // A queue at rest: neither system is still busy with what has just come in.
+                tokio::time::sleep(Duration::from_secs(2)).await;
                 let began = Instant::now();
                 let output =
                     subject.command("postqueue", &["-p"]).output().map_err(|error| error.to_string())?;
