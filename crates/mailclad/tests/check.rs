@@ -46,6 +46,14 @@ fn tables_are_opened() {
             "virtual_alias_maps = texthash:DIR/odd",
             "virtual_alias_maps: DIR/odd, line 1: expected format: key whitespace value",
         ),
+        (
+            "virtual_alias_maps = texthash:DIR/absent",
+            "virtual_alias_maps: open database DIR/absent: No such file or directory; make the file",
+        ),
+        (
+            "virtual_alias_maps = hash:",
+            "virtual_alias_maps: open dictionary: expecting \"type:name\" form instead of",
+        ),
         ("header_checks = regexp:DIR/odd", "header_checks: regexp map DIR/odd, line 1:"),
         (
             "virtual_alias_maps = pgsql:DIR/absent",

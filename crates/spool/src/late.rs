@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::changes::{apply, execute};
 use crate::disk::store_error;
 use crate::journal::{Journal, NotWritten, Pending};
-use crate::sqlite::{apply, execute};
 use crate::store::{Change, Committed, StoreError};
 
 /// What was committed and stands in no row yet.

@@ -5,13 +5,14 @@
 //! names them is committed, so that no row names a missing file. Scheduling, retries and bounces are the queue's business.
 //!
 //! - `store.rs`: what a store can do ([`Store`]) and the words for it; a shared database can implement it later.
-//! - `sqlite.rs`, `schema.rs`: the store of one machine; `journal.rs`, `late.rs`: what was committed and stands in no
+//! - `sqlite.rs`, `changes.rs`, `rows.rs`, `schema.rs`: the store of one machine; `journal.rs`, `late.rs`: what was committed and stands in no
 //!   row yet.
 //! - `body.rs`, `disk.rs`: contents in files, and the one trait through which their disk is touched.
 //! - `writer.rs`: the group commit.
 #![forbid(unsafe_code)]
 
 mod body;
+mod changes;
 mod disk;
 mod journal;
 mod late;

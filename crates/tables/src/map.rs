@@ -284,6 +284,9 @@ impl Tables {
         let Some((type_name, name)) = spec.split_once(':') else {
             return Err(format!("need maptype:mapname instead of: {spec}"));
         };
+        if name.is_empty() {
+            return Err(nameless(spec));
+        }
         match types::find(type_name) {
             Some(kind) => match kind.open {
                 Some(open) => open(&Opening { type_name, name, flags, tables: self }),
@@ -292,6 +295,11 @@ impl Tables {
             None => Err(format!("unsupported dictionary type: {type_name}")),
         }
     }
+}
+
+/// What Postfix says of `hash:`, and of any other type without a name.
+pub(crate) fn nameless(spec: &str) -> String {
+    format!("open dictionary: expecting \"type:name\" form instead of \"{spec}\"")
 }
 
 /// Stands for a table that could not be opened.
@@ -336,6 +344,8 @@ pub(crate) mod tests {
             ("nonsense:x", "unsupported dictionary type: nonsense"),
             ("nis:x", "table type nis is not built in yet: nis:x"),
             ("plain", "need maptype:mapname instead of: plain"),
+            ("static:", "open dictionary: expecting \"type:name\" form instead of \"static:\""),
+            ("proxy:hash:", "open dictionary: expecting \"type:name\" form instead of \"hash:\""),
         ] {
             let (tables, heard) = listening();
             let map = tables.map(spec, Flags::default());

@@ -16,6 +16,9 @@ pub struct Entry {
     pub value: String,
 }
 
+/// How a warning about a line that is no entry ends.
+pub(crate) const EXPECTED: &str = "expected format: key whitespace value";
+
 /// Reads a whole source text. Lines that are no entries are left out with a warning that names file and line.
 pub fn parse(text: &str, name: &str, warn: &mut dyn FnMut(&str)) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -32,7 +35,7 @@ pub fn parse(text: &str, name: &str, warn: &mut dyn FnMut(&str)) -> Vec<Entry> {
         };
         let (key, value) = (&line.text[..end], line.text[end..].trim_matches(is_blank));
         if key.is_empty() || value.is_empty() {
-            warn(&format!("{name}, line {number}: expected format: key whitespace value"));
+            warn(&format!("{name}, line {number}: {EXPECTED}"));
             continue;
         }
         if key.ends_with(':') {

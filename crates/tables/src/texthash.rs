@@ -35,18 +35,22 @@ impl TextHash {
 /// Reads all entries. A duplicate is ignored with a warning: the first one counts.
 fn read(text: &str, name: &str, format: Format, fold: bool, warn: &mut dyn FnMut(&str)) -> Pairs {
     let entries = match format {
-        Format::Map => source::parse(text, name, warn),
+        // texthash has a word more about it than postmap has.
+        Format::Map => source::parse(text, name, &mut |text| match text.ends_with(source::EXPECTED) {
+            true => warn(&format!("{text} -- ignoring this line")),
+            false => warn(text),
+        }),
         Format::Alias => alias_source::parse(text, name, warn),
     };
     let mut pairs = Pairs::with_capacity(entries.len());
     for entry in entries {
-        let key = if fold { entry.key.to_lowercase() } else { entry.key };
+        let key = if fold { entry.key.to_lowercase() } else { entry.key.clone() };
         match pairs.entry(key) {
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(entry.value);
             }
-            std::collections::hash_map::Entry::Occupied(place) => {
-                warn(&format!("{name}, line {}: duplicate entry: \"{}\"", entry.line, place.key()));
+            std::collections::hash_map::Entry::Occupied(_) => {
+                warn(&format!("{name}, line {}: duplicate entry: \"{}\"", entry.line, entry.key));
             }
         }
     }
@@ -83,14 +87,20 @@ mod tests {
     fn the_first_of_two_equal_keys_counts() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("map");
-        std::fs::write(&path, "# comment\nKey one\nkey two\nother\n  x\n").unwrap();
+        std::fs::write(&path, "# comment\nKey one\nKEY two\nother\n  x\nalone\n").unwrap();
         let path = path.to_str().unwrap();
         let (tables, heard) = listening();
         let map = tables.map(&format!("texthash:{path}"), Flags::default());
         assert_eq!(now(map.lookup("kEY")), Lookup::Found("one".into()));
         assert_eq!(now(map.lookup("other")), Lookup::Found("x".into()));
         assert_eq!(now(map.lookup("none")), Lookup::Absent);
-        assert_eq!(*heard.lock().unwrap(), [format!("{path}, line 3: duplicate entry: \"key\"")]);
+        assert_eq!(
+            *heard.lock().unwrap(),
+            [
+                format!("{path}, line 6: expected format: key whitespace value -- ignoring this line"),
+                format!("{path}, line 3: duplicate entry: \"KEY\""),
+            ]
+        );
     }
 
     #[test]

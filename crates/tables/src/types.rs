@@ -3,7 +3,7 @@
 //! A new type is one file and one line. Names that Postfix knows and this build does not open stand here too, so
 //! that an administrator hears "not built in yet" and not "unknown".
 
-use crate::map::{Opened, Opening};
+use crate::map::{Opened, Opening, nameless};
 use crate::{
     cidr, client, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, remote, static_value,
     texthash, unionmap, unix,
@@ -81,6 +81,9 @@ fn proxy(opening: &Opening<'_>) -> Result<Opened, String> {
     let Some((type_name, name)) = opening.name.split_once(':') else {
         return Err(format!("need maptype:mapname instead of: {}", opening.name));
     };
+    if name.is_empty() {
+        return Err(nameless(opening.name));
+    }
     match find(type_name) {
         Some(TableType { open: Some(open), .. }) => {
             open(&Opening { type_name, name, flags: opening.flags, tables: opening.tables })

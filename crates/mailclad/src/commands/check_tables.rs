@@ -77,9 +77,12 @@ fn advised(text: &str) -> String {
         "look at its spelling; until then whoever comes to it is answered with 451"
     } else if text.contains("unsupported dictionary type") {
         "postconf -m lists the types"
-    } else if text.contains("need maptype:mapname") {
+    } else if text.contains("need maptype:mapname") || text.contains("expecting \"type:name\"") {
         "write it as type:name, as in hash:/etc/postfix/table"
-    } else if text.contains("No such file or directory") && text.contains("open database") {
+    } else if [".db: No such file", ".lmdb: No such file", ".cdb: No such file"]
+        .iter()
+        .any(|missing| text.contains(missing))
+    {
         "make it with postmap (aliases with postalias), or take the table out; until then what it is asked for waits"
     } else if text.contains("No such file or directory") {
         "make the file, or take the table out; until then what it is asked for waits"
