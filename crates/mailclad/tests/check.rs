@@ -99,3 +99,12 @@ fn restriction_lists_are_read() {
         assert_eq!(text.lines().filter(|line| line.contains(expected)).count(), 1, "once: {text}");
     }
 }
+
+#[test]
+fn a_cache_is_no_table_that_somebody_has_to_make() {
+    for name in ["smtpd_tls_session_cache_database", "smtp_tls_session_cache_database", "address_verify_map"]
+    {
+        let (text, status) = said(&format!("{name} = btree:DIR/cache"), &[]);
+        assert!(status == Some(0) && !text.contains("No such file"), "{text}");
+    }
+}

@@ -36,9 +36,21 @@ pub(super) fn problems(configuration: &Configuration) -> Vec<String> {
     found
 }
 
+/// Caches that Postfix keeps in tables, and we in files of our own: nobody makes them, and nobody opens them.
+const CACHES: &[&str] = &[
+    "address_verify_map",
+    "lmtp_tls_session_cache_database",
+    "postscreen_cache_map",
+    "smtp_sasl_auth_cache_name",
+    "smtp_tls_session_cache_database",
+    "smtpd_tls_session_cache_database",
+];
+
 /// The tables that one setting names.
 fn of_setting(settings: &Settings, name: &str, value: &str, place: &str) -> Vec<String> {
-    let Some(entry) = params::find(name) else { return Vec::new() };
+    let Some(entry) = params::find(name).filter(|entry| !CACHES.contains(&entry.name)) else {
+        return Vec::new();
+    };
     let specs = |value: &str| -> Vec<String> {
         config::list::split(value).into_iter().map(|word| word.trim_start_matches('!').to_owned()).collect()
     };

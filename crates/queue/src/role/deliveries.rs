@@ -113,7 +113,7 @@ impl QueueRole {
     pub(super) fn attempted(&mut self, site: &Site, job: &Job, result: Result<Reply, LinkError>) {
         self.under_way -= 1;
         let came_to_nothing = matches!(result, Err(LinkError::Lost(_)) | Ok(Reply::Elsewhere(_)));
-        if came_to_nothing && self.is_withdrawn(site, job) {
+        if came_to_nothing && self.ends_withdrawn(site, job) {
             return;
         }
         if let Err(LinkError::Lost(_)) = result
@@ -154,7 +154,7 @@ impl QueueRole {
 
     /// A delivery that came to nothing, of a message that a command has taken out of delivery meanwhile: it is over. False when no
     /// command did.
-    fn is_withdrawn(&mut self, site: &Site, job: &Job) -> bool {
+    fn ends_withdrawn(&mut self, site: &Site, job: &Job) -> bool {
         let Some(active) = self.active.get_mut(&job.message) else { return false };
         if active.afterwards == Afterwards::Settle {
             return false;
