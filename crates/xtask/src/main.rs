@@ -1,5 +1,5 @@
 //! Chores of the project, as `cargo xtask CHORE`: `tidy` checks the house, `quickstart` shows it to a visitor, `bench` compares its
-//! speed with Postfix's, `instructions` with its own of before.
+//! speed with Postfix's (`load` and `sink` are its ends, for use by themselves), `instructions` with its own of before.
 //!
 //! Nothing here is part of the mail server.
 #![forbid(unsafe_code)]
@@ -18,6 +18,12 @@ const USAGE: &str = "usage: cargo xtask CHORE
                              and serve until interrupted; with --once, end after the proof
   bench [--repeats N] [--only NAME] [--scale PERCENT] [--alone] [--output FILE]
                              Mailclad and Debian's Postfix side by side; with a release build, as root
+  load ADDRESS:PORT [--tls 1.2|1.3 [--resume] [--wrapper]] [--clients N] [--sessions N] [--messages N] [--size BYTES]
+       [--to RECIPIENT] [--hold]
+                             SMTP sessions, many at a time, and how many a second; with --hold, open until interrupted
+  sink --identity FILE [--listen ADDRESS:PORT]
+                             an SMTP server with STARTTLS that takes every message and keeps none; FILE is its key and
+                             certificates, as PEM
   instructions [--record]    what fixed inputs cost, against the recorded counts; with a release build and valgrind";
 
 fn main() -> ExitCode {
@@ -31,6 +37,14 @@ fn main() -> ExitCode {
         },
         ["bench", rest @ ..] => match bench::Options::parse(rest) {
             Some(options) => bench::run(&options),
+            None => usage(),
+        },
+        ["load", rest @ ..] => match bench::programs::LoadOptions::parse(rest) {
+            Some(options) => bench::programs::run_load(&options),
+            None => usage(),
+        },
+        ["sink", rest @ ..] => match bench::programs::SinkOptions::parse(rest) {
+            Some(options) => bench::programs::run_sink(&options),
             None => usage(),
         },
         ["instructions", rest @ ..] => match instructions::Options::parse(rest) {

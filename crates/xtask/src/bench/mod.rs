@@ -5,13 +5,14 @@
 
 mod load;
 mod processes;
+pub(crate) mod programs;
 mod report;
 mod scenario;
 mod sink;
 mod subject;
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,11 +89,11 @@ async fn in_folder(options: &Options, program: &Path, folder: &Path) -> Result<S
     let authority = Authority::new("Bench CA");
     let rsa = authority.issue("bench.test", KeyKind::Rsa2048);
     let ecdsa = authority.issue("bench.test", KeyKind::EcdsaP256);
-    let sink = Sink::start(&ecdsa.key_pem, &ecdsa.certificate_pem).await?;
     let certificates = [
         ("rsa.pem", rsa.key_pem + &rsa.certificate_pem),
         ("ecdsa.pem", ecdsa.key_pem + &ecdsa.certificate_pem),
     ];
+    let sink = Sink::start((Ipv4Addr::LOCALHOST, 0).into(), certificates[1].1.as_bytes()).await?;
     let mut subjects = Vec::new();
     let kinds: &[Kind] = if options.alone { &[Kind::Mailclad] } else { &[Kind::Postfix, Kind::Mailclad] };
     for &kind in kinds {
@@ -100,10 +101,23 @@ async fn in_folder(options: &Options, program: &Path, folder: &Path) -> Result<S
         let subject = Subject::start(kind, folder, program, ports, sink.address.port(), &certificates)?;
         subjects.push(subject);
     }
+    let floor = match subjects.as_slice() {
+        [subject, _, ..] => {
+            let identity = |name: &str| subject.dir.join("etc").join(name);
+            Some(sink::Process::start(&[&identity("rsa.pem"), &identity("ecdsa.pem")])?)
+        }
+        _ => None,
+    };
     let mut rows = Vec::new();
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
         let mut runs: HashMap<Kind, Vec<Measured>> = HashMap::new();
+        let mut floors = Vec::new();
         for _ in 0..options.repeats {
+            if let Some(floor) = &floor
+                && let Some(one) = scenario.measure_floor(floor, options.scale).await
+            {
+                floors.push(one.map_err(|why| format!("{}, floor: {why}", scenario.name))?);
+            }
             for subject in &subjects {
                 let world = World { subject, sink: &sink, scale: options.scale };
                 let one = scenario.measure(&world).await;
@@ -113,7 +127,7 @@ async fn in_folder(options: &Options, program: &Path, folder: &Path) -> Result<S
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
         }
-        let row = report::Row::new(scenario, &runs);
+        let row = report::Row::new(scenario, &runs, &floors);
         eprintln!("{}", row.line());
         rows.push(row);
     }

@@ -17,10 +17,12 @@ pub(crate) struct Row {
     is_cpu: bool,
     postfix: Measured,
     mailclad: Measured,
+    /// What a server costs that does nothing with the mail.
+    floor: Option<f64>,
 }
 
 impl Row {
-    pub(crate) fn new(scenario: &Scenario, runs: &HashMap<Kind, Vec<Measured>>) -> Row {
+    pub(crate) fn new(scenario: &Scenario, runs: &HashMap<Kind, Vec<Measured>>, floors: &[Measured]) -> Row {
         let of = |kind| {
             let runs = runs.get(&kind).map_or(&[][..], Vec::as_slice);
             Measured {
@@ -35,6 +37,7 @@ impl Row {
             is_cpu: scenario.is_cpu(),
             postfix: of(Kind::Postfix),
             mailclad: of(Kind::Mailclad),
+            floor: (!floors.is_empty()).then(|| median(floors.iter().map(|run| run.cost))),
         }
     }
 
@@ -44,8 +47,9 @@ impl Row {
 
     /// One line, for who waits.
     pub(crate) fn line(&self) -> String {
+        let floor = self.floor.map(|floor| format!(", floor {floor:.3}")).unwrap_or_default();
         format!(
-            "{:<22} Postfix {:>9.3} {:>8.0}/s   Mailclad {:>9.3} {:>8.0}/s   1/{:.1} (goal 1/{:.1})",
+            "{:<22} Postfix {:>9.3} {:>8.0}/s   Mailclad {:>9.3} {:>8.0}/s   1/{:.1} (goal 1/{:.1}{floor})",
             self.name,
             self.postfix.cost,
             self.postfix.rate,
@@ -59,12 +63,13 @@ impl Row {
     fn markdown(&self) -> String {
         let cost = |value: f64| if self.is_cpu { format!("{value:.2} ms") } else { format!("{value:.0}") };
         let rate = |value: f64| if value > 0.0 { format!("{value:.0}/s") } else { "–".into() };
+        let floor = self.floor.map_or("–".into(), cost);
         let faster = match self.postfix.rate > 0.0 {
             true => format!("×{:.1}", self.mailclad.rate / self.postfix.rate),
             false => "–".into(),
         };
         format!(
-            "| {} ({}) | {} | {} | 1/{:.1} | 1/{:.1} | {} | {} | {faster} |\n",
+            "| {} ({}) | {} | {} | {floor} | 1/{:.1} | 1/{:.1} | {} | {} | {faster} |\n",
             self.name,
             self.unit,
             cost(self.postfix.cost),
@@ -88,10 +93,11 @@ pub(crate) fn page(rows: &[Row], repeats: usize, scale: usize, limits: &str) -> 
     let mut out = String::from(
         "# Performance\n\nWritten by `cargo run --release --package xtask -- bench --output docs/performance.md`: Debian's Postfix and Mailclad on one\n\
          machine, with the same main.cf and master.cf, on the same file system, in turn. Cost is the CPU time of all processes of the\n\
-         mail system for one unit; the load has its own. Machines differ and are shared: the ratios are what counts.\n\n",
+         mail system for one unit; the load has its own. Machines differ and are shared: the ratios are what counts. The floor is what a server costs that speaks\n\
+         the same dialogue through the same TLS library and does nothing with the mail (`xtask sink`): no log, no checks, no disk.\n\n",
     );
     out.push_str(&format!("Medians of {repeats} runs with {scale} % of the load. {limits}\n\n"));
-    out.push_str("| work (unit) | Postfix | Mailclad | cost | goal | Postfix | Mailclad | rate |\n|---|---|---|---|---|---|---|---|\n");
+    out.push_str("| work (unit) | Postfix | Mailclad | floor | cost | goal | Postfix | Mailclad | rate |\n|---|---|---|---|---|---|---|---|---|\n");
     rows.iter().for_each(|row| out.push_str(&row.markdown()));
     out
 }

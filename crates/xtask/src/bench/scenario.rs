@@ -1,5 +1,6 @@
 //! What is measured, one entry for each kind of work.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use openssl::ssl::SslVersion;
 
 use super::load::{self, Load, Tls};
 use super::processes;
-use super::sink::Sink;
+use super::sink::{self, Sink};
 use super::subject::{Kind, Subject};
 
 /// One kind of work.
@@ -23,15 +24,7 @@ pub(crate) struct Scenario {
 
 enum Work {
     /// Sessions with messages, or with none.
-    Sessions {
-        key: Key,
-        tls: Option<Tls>,
-        clients: usize,
-        sessions: usize,
-        messages: usize,
-        size: usize,
-        to: &'static str,
-    },
+    Sessions(Sessions),
     /// The same, until the sink has got everything.
     Relay { sessions: usize },
     /// The same, until everything is in the Maildir.
@@ -44,6 +37,31 @@ enum Work {
     Start,
     /// `sendmail`, one after another.
     Submit { messages: usize },
+}
+
+struct Sessions {
+    key: Key,
+    tls: Option<Tls>,
+    clients: usize,
+    sessions: usize,
+    /// In each session.
+    messages: usize,
+    size: usize,
+    to: &'static str,
+}
+
+impl Sessions {
+    fn load(&self, server: SocketAddr, scale: usize) -> Load {
+        Load {
+            server,
+            tls: self.tls,
+            clients: self.clients,
+            sessions: (self.sessions * scale / 100).max(self.clients),
+            messages: self.messages,
+            size: self.size,
+            recipient: self.to.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -76,11 +94,11 @@ const fn resumed(tls: Tls) -> Option<Tls> {
 }
 
 const fn messages(clients: usize, sessions: usize, key: Key, tls: Option<Tls>) -> Work {
-    Work::Sessions { key, tls, clients, sessions, messages: 1, size: 4096, to: "x@discard.test" }
+    Work::Sessions(Sessions { key, tls, clients, sessions, messages: 1, size: 4096, to: "x@discard.test" })
 }
 
 const fn handshakes(clients: usize, sessions: usize, key: Key, tls: Option<Tls>) -> Work {
-    Work::Sessions { key, tls, clients, sessions, messages: 0, size: 0, to: "" }
+    Work::Sessions(Sessions { key, tls, clients, sessions, messages: 0, size: 0, to: "" })
 }
 
 /// All of them, with the goals for their cost as a part of Postfix's.
@@ -149,7 +167,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "accept-tls-bulk",
         unit: "5 MB message",
         goal: 1.0 / 4.0,
-        work: Work::Sessions {
+        work: Work::Sessions(Sessions {
             key: Key::Ecdsa,
             tls: Some(TLS13),
             clients: 2,
@@ -157,7 +175,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             messages: 15,
             size: 5_000_000,
             to: "x@discard.test",
-        },
+        }),
     },
     Scenario { name: "relay-tls", unit: "message", goal: 1.0 / 8.0, work: Work::Relay { sessions: 1500 } },
     Scenario {
@@ -193,26 +211,14 @@ impl Scenario {
         let World { subject, sink, scale } = world;
         let scaled = |count: usize| (count * scale / 100).max(1);
         match &self.work {
-            Work::Sessions { key, tls, clients, sessions, messages, size, to } => {
-                let load = Load {
-                    server: address(subject, *key),
-                    tls: *tls,
-                    clients: *clients,
-                    sessions: scaled(*sessions).max(*clients),
-                    messages: *messages,
-                    size: *size,
-                    recipient: (*to).to_owned(),
-                };
-                let units = load.sessions * load.messages.max(1);
+            Work::Sessions(sessions) => {
+                let load = sessions.load(address(subject, sessions.key), *scale);
                 let before = subject.cpu_time();
-                let done = load::run(&load).await?;
-                if tls.is_some_and(|tls| tls.resumes) && done.resumed < load.sessions * 9 / 10 {
-                    return Err(format!("only {} of {} sessions were resumed", done.resumed, load.sessions));
-                }
-                if *messages > 0 {
+                let elapsed = run(&load).await?;
+                if load.messages > 0 {
                     subject.wait_until_idle()?;
                 }
-                Ok(Measured::cpu(subject.cpu_time() - before, done.elapsed, units))
+                Ok(Measured::cpu(subject.cpu_time() - before, elapsed, units(&load)))
             }
             Work::Relay { sessions } => {
                 let sessions = scaled(*sessions);
@@ -276,6 +282,28 @@ impl Scenario {
         }
     }
 
+    /// The same sessions with a server that does nothing with the mail: less is not possible with this TLS library. `None` for other work.
+    pub(crate) async fn measure_floor(
+        &self,
+        floor: &sink::Process,
+        scale: usize,
+    ) -> Option<Result<Measured, String>> {
+        let Work::Sessions(sessions) = &self.work else { return None };
+        let [rsa, ecdsa] = floor.addresses[..] else { return None };
+        let server = match sessions.key {
+            Key::Rsa => rsa,
+            Key::Ecdsa => ecdsa,
+        };
+        let load = sessions.load(server, scale);
+        let before = processes::cpu_time(floor.id());
+        let done = run(&load).await;
+        Some(
+            done.map(|elapsed| {
+                Measured::cpu(processes::cpu_time(floor.id()) - before, elapsed, units(&load))
+            }),
+        )
+    }
+
     /// Accepts, and waits until all of it has arrived.
     async fn until(
         &self,
@@ -315,7 +343,22 @@ impl Measured {
     }
 }
 
-fn address(subject: &Subject, key: Key) -> std::net::SocketAddr {
+/// Gives how long it took.
+async fn run(load: &Load) -> Result<Duration, String> {
+    let done = load::run(load).await?;
+    match load.tls {
+        Some(tls) if tls.resumes && done.resumed < load.sessions * 9 / 10 => {
+            Err(format!("only {} of {} sessions were resumed", done.resumed, load.sessions))
+        }
+        _ => Ok(done.elapsed),
+    }
+}
+
+fn units(load: &Load) -> usize {
+    load.sessions * load.messages.max(1)
+}
+
+fn address(subject: &Subject, key: Key) -> SocketAddr {
     let port = match key {
         Key::Rsa => subject.rsa,
         Key::Ecdsa => subject.ecdsa,

@@ -1,6 +1,10 @@
-//! A server that takes every message and keeps none, in TLS: what a relay sends to.
+//! A server that takes every message and keeps none, with STARTTLS: what a relay sends to, and, as a process of its own, the least that
+//! a server can do with sessions.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,10 +23,10 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Listens on a port of this machine's own.
-    pub(crate) async fn start(key_pem: &str, certificate_pem: &str) -> Result<Sink, String> {
-        let context = context(key_pem, certificate_pem).map_err(|error| error.to_string())?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|error| error.to_string())?;
+    /// Listens; with port 0 on one that is free. `identity` is a key and its certificates, as PEM.
+    pub(crate) async fn start(listen: SocketAddr, identity: &[u8]) -> Result<Sink, String> {
+        let context = context(identity).map_err(|error| error.to_string())?;
+        let listener = TcpListener::bind(listen).await.map_err(|error| format!("{listen}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let taken = Arc::new(AtomicUsize::new(0));
         tokio::spawn({
@@ -42,10 +46,55 @@ impl Sink {
     }
 }
 
-fn context(key_pem: &str, certificate_pem: &str) -> Result<SslContext, openssl::error::ErrorStack> {
+/// Sinks in a process of their own, one for each identity; it ends when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl Process {
+    /// This program's `sink`.
+    pub(crate) fn start(identities: &[&Path]) -> Result<Process, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(own);
+        command.arg("sink").stdout(Stdio::piped());
+        for identity in identities {
+            command.arg("--identity").arg(identity);
+        }
+        let mut child = command.spawn().map_err(|error| format!("sink: {error}"))?;
+        let stdout = child.stdout.take();
+        let mut process = Process { child, addresses: Vec::new() };
+        for line in
+            stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).take(identities.len())
+        {
+            let line = line.map_err(|error| format!("sink: {error}"))?;
+            process.addresses.push(line.parse().map_err(|_| format!("sink: {line}"))?);
+        }
+        match process.addresses.len() == identities.len() {
+            true => Ok(process),
+            false => Err("the sink does not start".into()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn context(identity: &[u8]) -> Result<SslContext, openssl::error::ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::tls_server())?;
-    builder.set_private_key(&*PKey::private_key_from_pem(key_pem.as_bytes())?)?;
-    let mut chain = X509::stack_from_pem(certificate_pem.as_bytes())?.into_iter();
+    builder.set_private_key(&*PKey::private_key_from_pem(identity)?)?;
+    builder.set_read_ahead(true);
+    builder.set_num_tickets(1)?;
+    let mut chain = X509::stack_from_pem(identity)?.into_iter();
     if let Some(own) = chain.next() {
         builder.set_certificate(&own)?;
     }
