@@ -4,7 +4,7 @@
 //! A record is a type byte, a length of seven bits in each byte, and up to `line_length_limit` bytes of one line without its end. So
 //! a line up to 127 bytes counts two more than it has, a longer one three; one over the limit counts in pieces.
 
-use memchr::memchr_iter;
+use memchr::{memchr, memrchr};
 
 /// Counts content with LF line ends, in pieces as they come.
 #[derive(Clone, Debug)]
@@ -30,16 +30,57 @@ impl DataSize {
     }
 
     /// Counts the next bytes.
-    pub fn add(&mut self, content: &[u8]) {
-        let mut start = 0;
-        for end in memchr_iter(b'\n', content) {
-            let line = self.line + (end - start) as u64;
-            self.total += if line < ONE_BYTE { line + 2 } else { self.long_line(line) };
-            self.in_header &= line > 0;
-            self.line = 0;
-            start = end + 1;
+    pub fn add(&mut self, mut content: &[u8]) {
+        // Headers, and what is left of a line: each line by itself.
+        while self.in_header || self.line > 0 {
+            let Some(end) = memchr(b'\n', content) else {
+                self.line += content.len() as u64;
+                return;
+            };
+            self.end_line(end as u64);
+            content = &content[end + 1..];
         }
-        self.line += (content.len() - start) as u64;
+        self.add_lines(content);
+    }
+
+    /// Counts lines from the beginning of one. Each line over 126 bytes fills a block of 64 somewhere: so line ends are counted by the
+    /// block, and lines are measured only around a block that has none.
+    fn add_lines(&mut self, content: &[u8]) {
+        const BLOCK: usize = 64;
+        let (blocks, tail) = content.as_chunks::<BLOCK>();
+        let ends_in = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
+        let (mut at, mut lines) = (0, 0);
+        while let Some(block) = blocks.get(at) {
+            match ends_in(block) {
+                0 => {
+                    let start = memrchr(b'\n', &content[..at * BLOCK]).map_or(0, |end| end + 1);
+                    let Some(end) = memchr(b'\n', &content[at * BLOCK..]) else { break };
+                    let end = at * BLOCK + end;
+                    let line = (end - start) as u64;
+                    if line >= ONE_BYTE {
+                        // Beyond what it counts below.
+                        self.total += self.long_line(line) - (line + 2);
+                    }
+                    at = end / BLOCK;
+                }
+                ends => {
+                    lines += u64::from(ends);
+                    at += 1;
+                }
+            }
+        }
+        lines += u64::from(ends_in(tail));
+        let whole = memrchr(b'\n', content).map_or(0, |end| end + 1);
+        self.total += whole as u64 + lines;
+        self.line = (content.len() - whole) as u64;
+    }
+
+    /// A line end after so many more bytes of the line in hand.
+    fn end_line(&mut self, bytes: u64) {
+        let line = self.line + bytes;
+        self.total += if line < ONE_BYTE { line + 2 } else { self.long_line(line) };
+        self.in_header &= line > 0;
+        self.line = 0;
     }
 
     /// What there is so far. Bytes behind the last line end are a record as well.
@@ -110,6 +151,30 @@ mod tests {
         }
     }
 
+    fn one_byte_more(mut size: DataSize, byte: &u8) -> DataSize {
+        size.add(std::slice::from_ref(byte));
+        size
+    }
+
+    #[test]
+    fn blocks_count_as_lines() {
+        for longest in [1_u64, 60, 70, 126, 127, 128, 129, 200, 3000] {
+            // Lengths in disorder, the same in every run.
+            let mut seed = longest;
+            let mut content = b"\n".to_vec();
+            while content.len() < 20_000 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                content.extend(std::iter::repeat_n(b'x', ((seed >> 33) % (longest + 1)) as usize));
+                content.push(b'\n');
+            }
+            for cut in [0, 1, 63, 64, 65, 500] {
+                let content = &content[..content.len() - cut];
+                let expected = content.iter().fold(DataSize::new(2048), one_byte_more).total();
+                assert_eq!(DataSize::of(content, 2048), expected, "lines up to {longest}, less {cut} bytes");
+            }
+        }
+    }
+
     #[test]
     fn pieces_count_as_the_whole() {
         let mut content = Vec::new();
@@ -123,6 +188,8 @@ mod tests {
             content.chunks(piece).for_each(|piece| size.add(piece));
             assert_eq!(size.total(), whole, "{piece}");
         }
+        // One byte at a time there are no blocks to count by.
+        assert_eq!(whole, content.iter().fold(DataSize::new(2048), one_byte_more).total());
         // The smallest limit that the parameter may have.
         assert_eq!(DataSize::of(&[b"\n", &[b'x'; 513][..], b"\n"].concat(), 512), 2 + 515 + 3);
     }

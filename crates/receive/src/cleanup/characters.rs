@@ -25,9 +25,13 @@ impl Characters {
         })
     }
 
-    /// Treats content in place. A message that is to be refused gives the line, or as much of it as there is. With
-    /// `no_header_body_checks` nothing is refused or stripped.
-    pub(super) fn treat(&self, content: &mut Vec<u8>, checks: bool) -> Option<Vec<u8>> {
+    /// Does [`Characters::treat`] no more than [`Characters::replace_stray`]?
+    pub(super) fn only_replaces(&self, checks: bool) -> bool {
+        !checks || (self.reject.is_none() && self.strip.is_none())
+    }
+
+    /// cleanup_replace_stray_cr_lf.
+    pub(super) fn replace_stray(&self, content: &mut [u8]) {
         if self.replace_stray {
             // Lines end with LF here, so that every CR is a stray one. Most content has none.
             let mut at = 0;
@@ -36,6 +40,12 @@ impl Characters {
                 content[at] = b' ';
             }
         }
+    }
+
+    /// Treats content in place. A message that is to be refused gives the line, or as much of it as there is. With
+    /// `no_header_body_checks` nothing is refused or stripped.
+    pub(super) fn treat(&self, content: &mut Vec<u8>, checks: bool) -> Option<Vec<u8>> {
+        self.replace_stray(content);
         if !checks {
             return None;
         }

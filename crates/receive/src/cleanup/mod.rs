@@ -75,6 +75,8 @@ pub(crate) struct Intake {
     checking: Checking,
     overrides: Overrides,
     raw: Vec<u8>,
+    /// Where in the content's buffer that begins which nothing else is to look at.
+    untouched: Option<usize>,
     content: Content,
     /// Lines that the end of the input ended.
     cut_lines: u64,
@@ -197,6 +199,7 @@ impl Intake {
             checking: Checking::new(about, overrides.checks),
             overrides,
             raw: Vec::new(),
+            untouched: None,
             cleanup,
             queue,
             id,
@@ -240,18 +243,39 @@ impl Intake {
 
     /// Where content is put before [`Intake::take`].
     pub(crate) fn raw(&mut self) -> &mut Vec<u8> {
-        &mut self.raw
+        if self.is_looked_at() {
+            return &mut self.raw;
+        }
+        // It stays where it is put.
+        let content = self.content.buffer();
+        self.untouched.get_or_insert(content.len());
+        content
+    }
+
+    /// Does anything but [`Characters::replace_stray`] see what comes next?
+    fn is_looked_at(&self) -> bool {
+        self.discard
+            || self.trouble.is_some()
+            || self.header.is_open()
+            || self.body.is_some()
+            || self.strict.is_some()
+            || self.conversion.is_some()
+            || !self.cleanup.characters.only_replaces(self.overrides.checks)
     }
 
     /// Ends a line of mail that is a file, when that ends in the middle of it.
     pub(crate) async fn take_line_end(&mut self) {
-        self.raw.push(b'\n');
+        self.raw().push(b'\n');
         self.cut_lines += 1;
         self.take().await;
     }
 
     /// Takes what was put into [`Intake::raw`].
     pub(crate) async fn take(&mut self) {
+        if let Some(from) = self.untouched.take() {
+            self.cleanup.characters.replace_stray(&mut self.content.buffer()[from..]);
+            return self.settle().await;
+        }
         if self.discard || self.trouble.is_some() {
             self.raw.clear();
             return;
