@@ -137,7 +137,10 @@ impl<'a> Evaluation<'a> {
                 }
                 let outcome = (restriction.run)(self, argument).await;
                 // A table's own word was told where it was found.
-                if outcome == Outcome::Permit && restriction.takes != Takes::Table {
+                if outcome == Outcome::Permit
+                    && restriction.takes != Takes::Table
+                    && !self.access.permit_log.is_empty()
+                {
                     self.note_permit(restriction.name, self.permitted_subject(restriction), "").await;
                 }
                 outcome

@@ -124,7 +124,7 @@ impl Address {
             None => (self.0.as_str(), None),
         };
         let mut out = String::with_capacity(self.0.len() + 2);
-        if local_part_is_dot_atom(local) || (local.is_empty() && domain.is_none()) {
+        if is_dot_atom(local) || (local.is_empty() && domain.is_none()) {
             out.push_str(local);
         } else {
             out.push('"');
@@ -144,8 +144,8 @@ impl Address {
     }
 }
 
-/// RFC 5322 `dot-atom`, with the UTF-8 of RFC 6532.
-fn local_part_is_dot_atom(local: &str) -> bool {
+/// Is a local part a `dot-atom` of RFC 5322, with the UTF-8 of RFC 6532, which needs no quotes?
+pub fn is_dot_atom(local: &str) -> bool {
     !local.is_empty()
         && !local.starts_with('.')
         && !local.ends_with('.')

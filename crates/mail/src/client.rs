@@ -1,6 +1,7 @@
 //! What is known of the client of a receiving session: one object for access control, the Received: header,
 //! policy attributes, milter macros and the log.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -107,12 +108,19 @@ impl ClientFacts {
 
     /// `NAME[ADDR]`, the form that log analysers group by, or `NAME[ADDR]:PORT`.
     pub fn name_address(&self) -> String {
-        let address = self.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-        match (self.port_logging, self.port) {
-            (false, _) => format!("{}[{address}]", self.name),
-            (true, 0) => format!("{}[{address}]:unknown", self.name),
-            (true, port) => format!("{}[{address}]:{port}", self.name),
-        }
+        // The longest address, its brackets and a port.
+        let mut out = String::with_capacity(self.name.len() + 48);
+        // Memory takes everything.
+        let _ = match self.address {
+            Some(address) => write!(out, "{}[{address}]", self.name),
+            None => write!(out, "{}[unknown]", self.name),
+        };
+        let _ = match (self.port_logging, self.port) {
+            (false, _) => Ok(()),
+            (true, 0) => write!(out, ":unknown"),
+            (true, port) => write!(out, ":{port}"),
+        };
+        out
     }
 
     /// The "with" word of Received: (RFC 3848, RFC 6531): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, UTF8SMTP...

@@ -9,13 +9,20 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 /// `Sun, 22 Nov 2026 16:37:47 +0000 (UTC)`.
 pub fn rfc5322(time: SystemTime) -> String {
     thread_local! { static LAST: RefCell<Last> = RefCell::default() }
-    LAST.with_borrow_mut(|last| last.of(time, "%a, %-d %b %Y %H:%M:%S %z (%Z)"))
+    LAST.with_borrow_mut(|last| last.of(time, "%a, %-d %b %Y %H:%M:%S %z (%Z)").to_owned())
 }
 
 /// `Nov 22 16:37:47`, the time stamp of syslog files (RFC 3164): the day padded with a blank.
 pub fn syslog(time: SystemTime) -> String {
+    let mut out = String::new();
+    push_syslog(&mut out, time);
+    out
+}
+
+/// Appends what [`syslog`] gives.
+pub fn push_syslog(out: &mut String, time: SystemTime) {
     thread_local! { static LAST: RefCell<Last> = RefCell::default() }
-    LAST.with_borrow_mut(|last| last.of(time, "%b %e %H:%M:%S"))
+    LAST.with_borrow_mut(|last| out.push_str(last.of(time, "%b %e %H:%M:%S")));
 }
 
 /// `Sun Nov 22 16:37:47`, as postqueue shows arrival times and as mbox separators begin.
@@ -41,12 +48,12 @@ struct Last {
 }
 
 impl Last {
-    fn of(&mut self, time: SystemTime, format: &str) -> String {
+    fn of(&mut self, time: SystemTime, format: &str) -> &str {
         let second = time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
         if second.is_none() || second != self.second {
             *self = Last { second, text: local(time).strftime(format).to_string() };
         }
-        self.text.clone()
+        &self.text
     }
 }
 

@@ -39,8 +39,10 @@ pub fn delivery_line(
     delays: &Delays,
     connection_uses: u32,
 ) -> String {
-    let mut line = format!("{id}: to=<{}>", form.show(&recipient.address));
+    // Nearly all lines fit.
+    let mut line = String::with_capacity(256 + outcome.relay.len() + outcome.text.len());
     // Writing to a String can not fail.
+    let _ = write!(line, "{id}: to=<{}>", form.show(&recipient.address));
     let original = &recipient.original;
     if !original.is_null() && !original.as_str().eq_ignore_ascii_case(recipient.address.as_str()) {
         let _ = write!(line, ", orig_to=<{}>", form.show(&recipient.original));
@@ -50,11 +52,13 @@ pub fn delivery_line(
         let _ = write!(line, ", conn_use={connection_uses}");
     }
     let parts = [delays.before_queue, delays.in_queue, delays.setup, delays.transmission];
-    let total = parts.iter().sum();
-    let seconds = |duration| seconds(duration, delays.decimals);
-    let _ = write!(line, ", delay={}, delays=", seconds(total));
-    let parts: Vec<String> = parts.into_iter().map(seconds).collect();
-    line.push_str(&parts.join("/"));
+    line.push_str(", delay=");
+    push_seconds(&mut line, parts.iter().sum(), delays.decimals);
+    let separators = [", delays=", "/", "/", "/"];
+    for (separator, part) in separators.into_iter().zip(parts) {
+        line.push_str(separator);
+        push_seconds(&mut line, part, delays.decimals);
+    }
     if !outcome.tls.is_empty() {
         let _ = write!(line, ", tls={}", outcome.tls);
     }
@@ -64,6 +68,12 @@ pub fn delivery_line(
 
 /// Seconds with two significant digits, and at most so many behind the point: `0.01`, `0.25`, `3.4`, `120`.
 pub fn seconds(duration: Duration, decimals: usize) -> String {
+    let mut out = String::new();
+    push_seconds(&mut out, duration, decimals);
+    out
+}
+
+fn push_seconds(out: &mut String, duration: Duration, decimals: usize) {
     let seconds = duration.as_secs_f64();
     let wanted = match seconds {
         s if s >= 10.0 => 0,
@@ -71,10 +81,11 @@ pub fn seconds(duration: Duration, decimals: usize) -> String {
         // One more for each zero behind the point.
         s => (1..=6).find(|digits| s >= 0.1_f64.powi(*digits)).map_or(6, |digits| digits as usize + 1),
     };
-    let text = format!("{seconds:.*}", wanted.min(decimals));
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
+    let begin = out.len();
+    let _ = write!(out, "{seconds:.*}", wanted.min(decimals));
+    if out[begin..].contains('.') {
+        let text = out.trim_end_matches('0').trim_end_matches('.');
+        out.truncate(text.len());
     }
 }
 

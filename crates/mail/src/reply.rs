@@ -1,6 +1,7 @@
 //! SMTP replies (RFC 5321 section 4.2): what the peer hears. What the log says is another text, kept beside it.
 
 use std::borrow::Cow;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,15 +70,16 @@ impl Reply {
 
     /// Appends the bytes for the wire, `code[ or -][status ]text CR LF` for each line.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.text.len() + 64);
         let mut lines = self.text.split('\n').peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            out.extend_from_slice(format!("{:03}{separator}", self.code % 1000).as_bytes());
-            if let Some(status) = self.status() {
-                out.extend_from_slice(format!("{status} ").as_bytes());
-            }
-            out.extend_from_slice(line.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            let code = self.code % 1000;
+            // Memory takes everything.
+            let _ = match self.status() {
+                Some(status) => write!(out, "{code:03}{separator}{status} {line}\r\n"),
+                None => write!(out, "{code:03}{separator}{line}\r\n"),
+            };
         }
     }
 }

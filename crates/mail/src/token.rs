@@ -33,7 +33,8 @@ fn is_blank(c: char) -> bool {
 
 /// Splits a text into tokens; at most `limit` of them.
 pub fn scan(text: &str, limit: usize) -> Vec<Token> {
-    let mut tokens = Vec::new();
+    // An address: two words, the sign between them, and the dots of a domain.
+    let mut tokens = Vec::with_capacity(if text.is_empty() { 0 } else { 8 });
     let mut rest = text;
     while tokens.len() < limit {
         rest = rest.trim_start_matches(is_blank);
@@ -64,7 +65,7 @@ pub fn scan(text: &str, limit: usize) -> Vec<Token> {
 
 /// Everything up to a character that ends the token; backslashes are resolved.
 fn collect(text: &str, ends: impl Fn(char) -> bool) -> (String, &str) {
-    let mut out = String::new();
+    let mut out = String::with_capacity(text.len().min(24));
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         if c == '\\' {

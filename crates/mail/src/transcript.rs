@@ -142,13 +142,17 @@ impl Transcript {
                 continue;
             }
             let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let line = &line[..line.len().min(LINE)];
+            self.text.reserve(prefix.len() + line.len() + 1);
             self.text.push_str(prefix);
             // Mail of seven bits, in which nobody can begin a line of his own.
-            let letters = line.iter().take(LINE);
-            self.text.extend(letters.map(|byte| match byte {
-                b' '..=b'~' | b'\t' => char::from(*byte),
-                _ => '?',
-            }));
+            let is_fit = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+            match std::str::from_utf8(line) {
+                Ok(text) if line.iter().all(is_fit) => self.text.push_str(text),
+                _ => self
+                    .text
+                    .extend(line.iter().map(|byte| if is_fit(byte) { char::from(*byte) } else { '?' })),
+            }
             self.text.push('\n');
             if self.text.len() > MOST {
                 self.text.push_str("... and more\n");

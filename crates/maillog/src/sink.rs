@@ -2,6 +2,7 @@
 //!
 //! Opened before privileges are dropped. Writing never fails the caller: mail goes on when the log can not be written.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -77,6 +78,9 @@ enum Target {
     Discard,
 }
 
+/// Room for a line: nearly all fit.
+const LINE: usize = 384;
+
 /// The local syslog socket.
 const SYSLOG_SOCKET: &str = "/dev/log";
 
@@ -122,10 +126,18 @@ impl Sink {
 
     /// One line, in one write, so that lines of several processes do not mix. `append` adds the text to what comes before it.
     pub(crate) fn write(&self, severity: Severity, tag: &str, number: u32, append: impl Fn(&mut String)) {
+        let begin = |line: &mut String| {
+            mail::date::push_syslog(line, SystemTime::now());
+            // Memory takes everything.
+            let _ = match &self.target {
+                // The daemon knows its host.
+                Target::Syslog { .. } => write!(line, " {tag}[{number}]: "),
+                _ => write!(line, " {} {tag}[{number}]: ", self.host),
+            };
+        };
         let line = || {
-            let mut line =
-                format!("{} {} {tag}[{number}]: ", mail::date::syslog(SystemTime::now()), self.host);
-            line.reserve(256);
+            let mut line = String::with_capacity(LINE);
+            begin(&mut line);
             append(&mut line);
             line.push('\n');
             line
@@ -133,8 +145,9 @@ impl Sink {
         match &self.target {
             Target::Syslog { facility, socket } => {
                 let priority = facility.0 * 8 + severity.syslog();
-                let now = mail::date::syslog(SystemTime::now());
-                let mut datagram = format!("<{priority}>{now} {tag}[{number}]: ");
+                let mut datagram = String::with_capacity(LINE);
+                let _ = write!(datagram, "<{priority}>");
+                begin(&mut datagram);
                 append(&mut datagram);
                 let mut socket = socket.lock().unwrap_or_else(PoisonError::into_inner);
                 // A restarted syslog daemon has a new socket behind the same name: one reconnect, then give up this line.

@@ -1,6 +1,7 @@
 //! A message while it is being delivered: a table of its recipients and what is known of each in this round.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use mail::{Message, Outcome, OutcomeKind, Purpose, Recipient};
@@ -11,7 +12,7 @@ use crate::inquiry::in_order;
 /// A message of the active queue.
 pub(crate) struct Active {
     /// With the recipients that were not done when it became active.
-    pub(crate) message: Message,
+    pub(crate) message: Arc<Message>,
     /// Its content, when it was small enough to keep.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) attempts: u32,
@@ -100,7 +101,7 @@ impl Active {
                     state: state.clone(),
                 })
                 .collect(),
-            message: stored.message,
+            message: Arc::new(stored.message),
             body: stored.body,
             attempts: stored.attempts,
             warned: stored.warned,

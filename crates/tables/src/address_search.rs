@@ -6,7 +6,6 @@
 use mail::Address;
 
 use crate::domain_search::{self, ParentStyle};
-use crate::lookup::Lookup;
 use crate::maps::{Key, Maps};
 
 /// Which keys are tried after the full address, which always comes first.
@@ -96,24 +95,23 @@ pub async fn find(
     let has_extension = split.is_some();
     let found = |value: String, extension: &str| Ok(Some(Found { value, extension: extension.to_owned() }));
 
-    let full = join(local, domain);
-    if let Some(value) = ask(maps, &full, Key::Full).await? {
+    if let Some(value) = ask(maps, Forms::new(local, domain), Key::Full).await? {
         return found(value, "");
     }
-    if has_extension && let Some(value) = ask(maps, &join(bare, domain), Key::Partial).await? {
+    if has_extension && let Some(value) = ask(maps, Forms::new(bare, domain), Key::Partial).await? {
         return found(value, extension);
     }
     let Some(domain) = domain else { return Ok(None) };
     if order.local_part_if_local && context.domain_is_local {
-        if let Some(value) = ask(maps, &join(local, None), Key::Partial).await? {
+        if let Some(value) = ask(maps, Forms::new(local, None), Key::Partial).await? {
             return found(value, "");
         }
-        if has_extension && let Some(value) = ask(maps, &join(bare, None), Key::Partial).await? {
+        if has_extension && let Some(value) = ask(maps, Forms::new(bare, None), Key::Partial).await? {
             return found(value, extension);
         }
     }
     if order.at_domain
-        && let Some(value) = ask(maps, &[format!("@{domain}")], Key::Partial).await?
+        && let Some(value) = maps.find(&format!("@{domain}"), Key::Partial).await.into_result()?
     {
         return found(value, "");
     }
@@ -125,42 +123,47 @@ pub async fn find(
         }
     }
     if order.local_part_at {
-        if let Some(value) = ask(maps, &join(local, Some("")), Key::Partial).await? {
+        if let Some(value) = ask(maps, Forms::new(local, Some("")), Key::Partial).await? {
             return found(value, "");
         }
-        if has_extension && let Some(value) = ask(maps, &join(bare, Some("")), Key::Partial).await? {
+        if has_extension && let Some(value) = ask(maps, Forms::new(bare, Some("")), Key::Partial).await? {
             return found(value, extension);
         }
     }
     Ok(None)
 }
 
-async fn ask(maps: &Maps, forms: &[String], kind: Key) -> Result<Option<String>, String> {
-    for form in forms {
-        match maps.find(form, kind).await {
-            Lookup::Found(value) => return Ok(Some(value)),
-            Lookup::Absent => {}
-            Lookup::Failed(reason) => return Err(reason),
-        }
-    }
-    Ok(None)
+/// The forms of a key.
+struct Forms {
+    /// Quoted, where that differs from the internal form; asked for first.
+    external: Option<String>,
+    internal: String,
 }
 
-/// The forms of a key: external, then internal when it differs.
-fn join(local: &str, domain: Option<&str>) -> Vec<String> {
-    let internal = match domain {
-        Some(domain) => format!("{local}@{domain}"),
-        None => local.to_owned(),
-    };
-    // A bare local part may hold an `@` of its own: quoted with a stand-in domain, which is taken off again.
-    let stand_in = Address::internal(format!("{local}@x")).map(|address| address.to_external());
-    let Ok(stand_in) = stand_in else { return vec![internal] };
-    let quoted = &stand_in[..stand_in.len() - 2];
-    let external = match domain {
-        Some(domain) => format!("{quoted}@{domain}"),
-        None => quoted.to_owned(),
-    };
-    if external == internal { vec![internal] } else { vec![external, internal] }
+impl Forms {
+    fn new(local: &str, domain: Option<&str>) -> Forms {
+        let with_domain = |local: &str| match domain {
+            Some(domain) => [local, "@", domain].concat(),
+            None => local.to_owned(),
+        };
+        let internal = with_domain(local);
+        if mail::address::is_dot_atom(local) {
+            return Forms { external: None, internal };
+        }
+        // A bare local part may hold an `@` of its own: quoted with a stand-in domain, which is taken off again.
+        let stand_in = Address::internal(format!("{local}@x")).map(|address| address.to_external());
+        let external = stand_in.map(|quoted| with_domain(&quoted[..quoted.len() - 2]));
+        Forms { external: external.ok().filter(|external| *external != internal), internal }
+    }
+}
+
+async fn ask(maps: &Maps, forms: Forms, kind: Key) -> Result<Option<String>, String> {
+    if let Some(external) = &forms.external
+        && let Some(value) = maps.find(external, kind).await.into_result()?
+    {
+        return Ok(Some(value));
+    }
+    maps.find(&forms.internal, kind).await.into_result()
 }
 
 /// Splits a local part at the first of the delimiter characters: `user+ext` gives `user` and `+ext`. `None` when there

@@ -3,6 +3,7 @@
 //! An item is a name, a network, `type:table`, or `/file/name` with more items; `!` before it negates. The first item
 //! that matches decides. A table that fails makes the answer a failure.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -122,7 +123,13 @@ impl MatchList {
     /// Does the list match a host? Every item is tried on the name and then on the address, as in Postfix's
     /// namadr_list(3).
     pub async fn matches_host(&self, name: &str, address: Option<IpAddr>) -> Result<bool, String> {
-        let name = name.to_lowercase();
+        if self.items.is_empty() {
+            return Ok(false);
+        }
+        let name = match name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+            true => Cow::Borrowed(name),
+            false => Cow::Owned(name.to_lowercase()),
+        };
         // IPv4 that came in through an IPv6 socket is IPv4.
         let address = address.map(|address| address.to_canonical());
         for item in &self.items {

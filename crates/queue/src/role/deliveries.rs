@@ -67,7 +67,7 @@ impl QueueRole {
             let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
             return;
         };
-        let mut message = active.message.clone();
+        let mut message = (*active.message).clone();
         message.envelope.recipients =
             job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
         if let Some(delimiters) = &message.envelope.verp
@@ -89,13 +89,15 @@ impl QueueRole {
         };
         let (inline, spool) = (active.body.clone(), Arc::clone(&self.spool));
         tokio::spawn(async move {
-            // A large body is read once to compare it with its checksum before anybody gets it.
-            let whole = delivery.message.clone();
             let body = match inline {
                 Some(bytes) => Ok(Body::Inline(bytes)),
-                None => tokio::task::spawn_blocking(move || spool.body(&whole, None))
-                    .await
-                    .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone()))),
+                None => {
+                    // A large body is read once to compare it with its checksum before anybody gets it.
+                    let whole = delivery.message.clone();
+                    tokio::task::spawn_blocking(move || spool.body(&whole, None))
+                        .await
+                        .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone())))
+                }
             };
             let (delivery, descriptors): (Delivery, Vec<OwnedFd>) = match body {
                 Ok(Body::Inline(bytes)) => (Delivery { body: Some(bytes), ..delivery }, Vec::new()),

@@ -1,6 +1,7 @@
 //! The end of a round: every recipient of an active message has been tried, and what follows is decided and made durable in
 //! one transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Message, OutcomeKind, Purpose, QueueId};
@@ -42,7 +43,7 @@ impl QueueRole {
     fn settle(&mut self, id: &QueueId, mut changes: Vec<Change>) {
         let Some(active) = self.active.get_mut(id) else { return };
         let now = self.clock.wall();
-        let message = active.message.clone();
+        let message = Arc::clone(&active.message);
         let (afterwards, expire, warned) = (active.afterwards, active.expire, active.warned);
         let mut trace = active.trace();
         if active.is_unrecorded {

@@ -95,13 +95,17 @@ pub(super) struct Word {
     pub(super) unclosed: bool,
 }
 
+/// Room for a word, in bytes: nearly all fit.
+const USUAL_WORD: usize = 48;
+
 /// Splits a command line into words. Blanks separate, except inside `<...>` and `"..."`; `FROM:` and `TO:` end a
 /// word even without a blank behind them.
 pub(super) fn words(line: &str) -> Vec<Word> {
     let mut out = Vec::new();
-    let mut chars = line.chars().peekable();
+    let mut chars = line.chars();
     loop {
-        let mut word = Word { text: String::new(), unclosed: false };
+        let room = chars.as_str().len().min(USUAL_WORD);
+        let mut word = Word { text: String::with_capacity(room), unclosed: false };
         while let Some(c) = chars.next() {
             match c {
                 c if is_blank(c) => {

@@ -151,7 +151,8 @@ impl Session {
             self.notices.push(Notice::SizeLimitExceeded);
             reply::TOO_BIG
         } else {
-            self.notices.push(Notice::BareLfRejected(self.stage.name()));
+            let stage = self.stage.name();
+            self.notices.push(Notice::BareLfRejected(stage));
             reply::bare_lf(self.options.bare_newline_reject_code, &self.options.hostname)
         };
         self.reset_transaction();

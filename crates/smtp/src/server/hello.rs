@@ -24,13 +24,16 @@ impl Session {
     }
 
     /// What EHLO announces, one keyword a line, in Postfix's order.
-    fn offers(&self) -> Vec<String> {
+    fn offers(&self) -> String {
         let options = &*self.options;
         let in_tls = self.client.tls.is_some();
-        let mut lines = vec![options.hostname.clone()];
+        // The hostname, and all keywords with what belongs to them.
+        let mut lines = String::with_capacity(options.hostname.len() + 512);
+        lines.push_str(&options.hostname);
         let mut offer = |keyword, on: bool, text: &str| {
             if on && !self.discards(keyword) {
-                lines.push(text.to_owned());
+                lines.push('\n');
+                lines.push_str(text);
             }
         };
         offer(EhloKeyword::Pipelining, true, "PIPELINING");
@@ -86,7 +89,7 @@ impl Pending<Helo> {
         if discard.is_noisy() && !discard.contains(EhloKeyword::EnhancedStatusCodes) {
             session.notices.push(Notice::DiscardingEhloKeywords(discard.to_string()));
         }
-        let reply = with.unwrap_or_else(|| Reply::bare(250, session.offers().join("\n")));
+        let reply = with.unwrap_or_else(|| Reply::bare(250, session.offers()));
         session.say(reply, Effect::Done)
     }
 }

@@ -1,6 +1,7 @@
 //! The session: its state between two commands, the reading of a command line and the checks that come before
 //! every command, in Postfix's order. Each command has a file of its own.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use ::mail::{ClientFacts, Reply};
@@ -21,12 +22,15 @@ use crate::decode::BareNewline;
 /// How much room the input buffer is given for one read.
 const READ_SIZE: usize = 2 * 1024;
 
-/// One SMTP session between two events.
+/// One SMTP session between two events. A pointer, since a session is moved with each step, and a driver has room for several.
 #[derive(Debug)]
-pub struct Session {
+pub struct Session(Box<State>);
+
+/// What a session is made of; nobody else sees into it.
+#[derive(Debug)]
+pub struct State {
     pub(super) options: Arc<Options>,
-    /// Elsewhere: a session is moved with each step, and these facts are the larger half of it.
-    pub(super) client: Box<ClientFacts>,
+    pub(super) client: ClientFacts,
     pub(super) input: BytesMut,
     pub(super) transaction: Option<Transaction>,
     pub(super) chunking: Chunking,
@@ -45,6 +49,20 @@ pub struct Session {
     pub(super) pipelining_reported: bool,
 }
 
+impl Deref for Session {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
 /// What a reply means for the session's counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -57,9 +75,9 @@ pub(super) enum Effect {
 impl Session {
     /// Begins a session. `client.tls` is set when the connection began with a handshake (`smtpd_tls_wrappermode`).
     pub fn begin(options: Arc<Options>, client: ClientFacts) -> Step {
-        let session = Session {
+        let session = Session::of(State {
             options,
-            client: Box::new(client),
+            client,
             input: BytesMut::new(),
             transaction: None,
             chunking: Chunking::Idle,
@@ -72,8 +90,16 @@ impl Session {
             content_bytes: 0,
             access_denied: false,
             pipelining_reported: false,
-        };
+        });
         session.ask(Connect { again: false }, Question::Connect)
+    }
+
+    pub(super) fn of(state: State) -> Session {
+        Session(Box::new(state))
+    }
+
+    pub(super) fn into_state(self) -> State {
+        *self.0
     }
 
     /// What is known of the client, HELO, TLS and authentication included.
@@ -180,7 +206,8 @@ impl Session {
             Err(why) => {
                 self.notices.push(Notice::CommandFilterFailed(why));
                 let reply = reply::local_data_error(&self.options.hostname);
-                self.notices.push(Notice::Refused { stage: self.stage.name(), text: reply.to_string() });
+                let stage = self.stage.name();
+                self.notices.push(Notice::Refused { stage, text: reply.to_string() });
                 self.say_and_close(reply, None)
             }
         }
@@ -227,7 +254,8 @@ impl Session {
         match line.strip_suffix(b"\r") {
             Some(line) => Ok(line),
             None if mode == BareNewline::Reject => {
-                self.notices.push(Notice::BareLfRejected(self.stage.name()));
+                let stage = self.stage.name();
+                self.notices.push(Notice::BareLfRejected(stage));
                 Err(reply::bare_lf(self.options.bare_newline_reject_code, &self.options.hostname))
             }
             None => {
@@ -308,8 +336,8 @@ impl Session {
             return false;
         }
         self.pipelining_reported = true;
-        self.notices
-            .push(Notice::ImproperPipelining { after, text: escape(without_credentials(&self.input), 100) });
+        let text = escape(without_credentials(&self.input), 100);
+        self.notices.push(Notice::ImproperPipelining { after, text });
         self.options.forbid_unauth_pipelining
     }
 
@@ -417,12 +445,8 @@ impl Session {
     }
 
     pub(super) fn end(self, reason: Option<Reason>) -> End {
-        End {
-            reason,
-            stage: self.stage,
-            bytes: self.content_bytes + self.input.len() as u64,
-            tally: self.tally,
-        }
+        let State { stage, content_bytes, input, tally, .. } = self.into_state();
+        End { reason, stage, bytes: content_bytes + input.len() as u64, tally }
     }
 }
 

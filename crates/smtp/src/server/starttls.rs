@@ -9,7 +9,7 @@ use super::command::{Verb, Word};
 use super::content::Chunking;
 use super::options::{EhloKeyword, Options, TlsOffer};
 use super::question::{Pending, Question, StartTlsRequest, Verdict};
-use super::session::{Effect, Session};
+use super::session::{Effect, Session, State};
 use super::tally::{End, Reason, Stage};
 use super::{Next, Step, reply};
 
@@ -52,14 +52,9 @@ impl Session {
     /// can not slip through: HELO, the transaction, authentication and plaintext read ahead (CVE-2011-0411) go; the
     /// counters stay, and so does ESMTP, because Postfix accepts MAIL without another EHLO.
     fn forget_plaintext(self) -> Session {
-        Session {
-            client: Box::new(ClientFacts {
-                helo: None,
-                sasl: None,
-                tls: None,
-                forwarded: None,
-                ..*self.client
-            }),
+        let before = self.into_state();
+        Session::of(State {
+            client: ClientFacts { helo: None, sasl: None, tls: None, forwarded: None, ..before.client },
             input: BytesMut::new(),
             transaction: None,
             chunking: Chunking::Idle,
@@ -67,13 +62,13 @@ impl Session {
             notices: Vec::new(),
             content_bytes: 0,
             stage: Stage::Command(Verb::StartTls),
-            options: self.options,
-            tally: self.tally,
-            errors: self.errors,
-            junk: self.junk,
-            access_denied: self.access_denied,
-            pipelining_reported: self.pipelining_reported,
-        }
+            options: before.options,
+            tally: before.tally,
+            errors: before.errors,
+            junk: before.junk,
+            access_denied: before.access_denied,
+            pipelining_reported: before.pipelining_reported,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The shapes are those of Postfix's `disconnect from` and `lost connection after` lines, which pflogsumm and fail2ban read.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::command::Verb;
 
@@ -36,10 +36,11 @@ impl Tally {
 impl fmt::Display for Tally {
     /// `ehlo=1 mail=0/1 unknown=0/1 commands=1/3`, as it follows `disconnect from NAME[ADDR] `.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Verb::all().map(|verb| verb.name().to_ascii_lowercase());
-        for (name, (success, total)) in names.chain(["unknown".to_owned()]).zip(self.counts) {
+        let names = Verb::all().map(Verb::name);
+        for (name, (success, total)) in names.chain(["UNKNOWN"]).zip(self.counts) {
             if total > 0 {
-                write!(f, "{name}={success}")?;
+                name.chars().try_for_each(|c| f.write_char(c.to_ascii_lowercase()))?;
+                write!(f, "={success}")?;
                 if success != total {
                     write!(f, "/{total}")?;
                 }

@@ -10,7 +10,7 @@ use super::command::Word;
 use super::content::Chunking;
 use super::notice::printable;
 use super::question::{Connect, Question};
-use super::session::{Effect, Session};
+use super::session::{Effect, Session, State};
 use super::tally::Stage;
 use super::{Step, reply};
 
@@ -51,7 +51,7 @@ impl Session {
     fn override_client(&self, words: &[Word]) -> Result<ClientFacts, Reply> {
         // What is not said anew is forgotten, as at the beginning of a session.
         let mut client =
-            ClientFacts { helo: None, sasl: None, esmtp: false, forwarded: None, ..(*self.client).clone() };
+            ClientFacts { helo: None, sasl: None, esmtp: false, forwarded: None, ..self.client.clone() };
         for word in words {
             let attribute = Attribute::parse("XCLIENT", word)?;
             match attribute.name.to_ascii_uppercase().as_str() {
@@ -86,8 +86,9 @@ impl Session {
     /// the trusted host's own, stay.
     fn begin_again(self, client: ClientFacts) -> Step {
         // Postfix leaves the command without counting it as done.
-        let session = Session {
-            client: Box::new(client),
+        let before = self.into_state();
+        let session = Session::of(State {
+            client,
             transaction: None,
             chunking: Chunking::Idle,
             exchange: None,
@@ -95,14 +96,14 @@ impl Session {
             access_denied: false,
             stage: Stage::Connect,
             // What came behind XCLIENT came before the greeting.
-            input: self.input,
-            options: self.options,
-            tally: self.tally,
-            notices: self.notices,
-            errors: self.errors,
-            junk: self.junk,
-            pipelining_reported: self.pipelining_reported,
-        };
+            input: before.input,
+            options: before.options,
+            tally: before.tally,
+            notices: before.notices,
+            errors: before.errors,
+            junk: before.junk,
+            pipelining_reported: before.pipelining_reported,
+        });
         session.ask(Connect { again: true }, Question::Connect)
     }
 
