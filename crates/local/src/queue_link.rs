@@ -47,7 +47,7 @@ impl QueueLink {
 
     /// A file for the body of a message.
     pub(crate) async fn open_body(&self, id: &QueueId) -> Result<File, Failure> {
-        let answer = self.call(Request::OpenBody { id: id.clone() }).await.map_err(lost)?;
+        let answer = self.call(Request::OpenBody { id: *id }).await.map_err(lost)?;
         match answer {
             (Reply::BodyFile, mut descriptors) => descriptors
                 .pop()
@@ -60,7 +60,7 @@ impl QueueLink {
     /// The body file of this id is not needed after all.
     pub(crate) async fn drop_body(&self, id: &QueueId) {
         // The queue sweeps files without a message when it starts.
-        let _ = self.call(Request::DropBody { id: id.clone() }).await;
+        let _ = self.call(Request::DropBody { id: *id }).await;
     }
 
     /// Keeps a message; it is durable when this returns `Ok`.

@@ -65,7 +65,7 @@ impl Resubmitter {
             }
         };
         let message = Message {
-            id: id.clone(),
+            id,
             envelope: mail::Envelope {
                 sender: new.sender,
                 recipients: new.recipients,

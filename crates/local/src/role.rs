@@ -245,7 +245,7 @@ impl DeliveryService {
             Err(why) => return Reply::Failed(why.clone()),
         };
         let log = self.log.session();
-        let (id, waited, began) = (delivery.message.id.clone(), delivery.waited, Instant::now());
+        let (id, waited, began) = (delivery.message.id, delivery.waited, Instant::now());
         let recipients = delivery.message.envelope.recipients.clone();
         let transport = delivery.transport.clone();
         let purpose = delivery.message.envelope.purpose;

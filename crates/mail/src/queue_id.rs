@@ -7,28 +7,76 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Least and most letters of an id.
+const LENGTHS: (usize, usize) = (6, 20);
 
 /// One message's name in the queue and in the log: 6 to 20 ASCII letters and digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct QueueId(String);
+///
+/// It is named in all that is said of a message, so it needs no memory of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId {
+    /// Padded with NUL, which sorts before everything that an id has.
+    text: [u8; LENGTHS.1],
+    length: u8,
+}
 
 impl QueueId {
     /// Accepts what could be an id of ours or of Postfix, for names given on a command line.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (6..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
-        fits.then(|| QueueId(text.to_owned()))
+        let fits = (LENGTHS.0..=LENGTHS.1).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        fits.then(|| QueueId::of(text.as_bytes()))
+    }
+
+    /// `text` is what an id may be.
+    fn of(text: &[u8]) -> QueueId {
+        let mut padded = [0; LENGTHS.1];
+        padded[..text.len()].copy_from_slice(text);
+        QueueId { text: padded, length: text.len() as u8 }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Always ASCII.
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
     }
 }
 
 impl fmt::Display for QueueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueId({self})")
+    }
+}
+
+impl Serialize for QueueId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for QueueId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<QueueId, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = QueueId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a queue id of {} to {} letters and digits", LENGTHS.0, LENGTHS.1)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<QueueId, E> {
+                QueueId::parse(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -53,14 +101,16 @@ impl IdGenerator {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros() as u64;
         self.last_micros = now.max(self.last_micros + 1);
         let (seconds, micros) = (self.last_micros / 1_000_000, self.last_micros % 1_000_000);
-        QueueId(if self.long {
+        let text = if self.long {
             // Postfix: seconds and microseconds in base 52, `z`, the inode in base 51 (which has no `z`).
             format!("{}{}z{}", base52(seconds, 6), base52(micros, 4), base52(u64::from(self.tag) + 1, 1))
         } else {
             // 20 bits of seconds are twelve days; with the microsecond and the tag, two live messages would have to
             // be that exact span apart to meet, and the store refuses a second message of the same id.
             format!("{micros:05X}{:02X}{:05X}", self.tag, seconds & 0xF_FFFF)
-        })
+        };
+        // No time that a clock can show makes one longer.
+        QueueId::of(&text.as_bytes()[..text.len().min(LENGTHS.1)])
     }
 }
 
@@ -78,6 +128,8 @@ fn base52(mut value: u64, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::value::{Error, StrDeserializer};
+
     use super::*;
 
     #[test]
@@ -104,6 +156,9 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_refused() {
+        let read = |text| QueueId::deserialize(StrDeserializer::<Error>::new(text));
+        assert!(read("../../etc/passwd").is_err());
+        assert_eq!(read("ABCDEF12").ok(), QueueId::parse("ABCDEF12"));
         for text in ["", "ABC", "../../etc/passwd", "ABCDEF12 3", "ABCDEFGHIJKLMNOPQRSTUVW"] {
             assert_eq!(QueueId::parse(text), None, "{text}");
         }

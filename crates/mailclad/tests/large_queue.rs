@@ -32,7 +32,7 @@ fn fill(site: &Site, count: usize) {
             let recipient = Recipient::new(Address::internal(format!("r{n}@far{}.test", n % 1000)).unwrap());
             changes.push(Change::Add {
                 message: Box::new(Message {
-                    id: id.clone(),
+                    id,
                     envelope: Envelope {
                         sender: Address::internal(sender).unwrap(),
                         recipients: vec![recipient],
@@ -56,11 +56,7 @@ fn fill(site: &Site, count: usize) {
                 tls: String::new(),
                 at: now,
             };
-            changes.push(Change::Recipient {
-                id: id.clone(),
-                position: 0,
-                state: RecipientState::Deferred(progress),
-            });
+            changes.push(Change::Recipient { id, position: 0, state: RecipientState::Deferred(progress) });
             changes.push(Change::Defer { id, next_attempt: now + std::time::Duration::from_secs(7200) });
         }
         let (done, result) = std::sync::mpsc::channel();

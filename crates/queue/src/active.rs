@@ -173,7 +173,7 @@ impl Active {
             OutcomeKind::Deferred => RecipientState::Deferred(progress),
             OutcomeKind::Bounced => RecipientState::Failed(progress),
         };
-        let id = self.message.id.clone();
+        let id = self.message.id;
         let row = self.row(position)?;
         row.under_way = false;
         row.to_list = outcome.to_list;
@@ -210,7 +210,7 @@ impl Active {
         let id = &self.message.id;
         let known = self.rows.iter().filter(|row| row.state != RecipientState::Pending);
         known
-            .map(|row| Change::Recipient { id: id.clone(), position: row.position, state: row.state.clone() })
+            .map(|row| Change::Recipient { id: *id, position: row.position, state: row.state.clone() })
             .collect()
     }
 

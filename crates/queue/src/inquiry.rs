@@ -47,7 +47,7 @@ impl Inquiry<'_> {
         let (looked_at, after) = match select.ids.is_empty() {
             true => {
                 let page = self.spool.questions().overview(after, PAGE)?;
-                let after = page.last().filter(|_| page.len() == PAGE).map(|last| last.id.clone());
+                let after = page.last().filter(|_| page.len() == PAGE).map(|last| last.id);
                 (page, after)
             }
             false => self.named(&select.ids, after)?,
@@ -69,7 +69,7 @@ impl Inquiry<'_> {
         let mut ids: Vec<_> = ids.iter().filter(|id| after.is_none_or(|after| *id > after)).collect();
         ids.sort();
         ids.dedup();
-        let next = (ids.len() > PAGE).then(|| ids[PAGE - 1].clone());
+        let next = (ids.len() > PAGE).then(|| *ids[PAGE - 1]);
         ids.truncate(PAGE);
         let mut found = Vec::new();
         for id in ids {

@@ -426,7 +426,7 @@ impl QueueRole {
         let mut active = Active::new(stored, self.clock.wall(), self.clock.now());
         active.confirms_delivery = active.warned && self.limits.confirms_delay_cleared;
         let message = &active.message;
-        let id = message.id.clone();
+        let id = message.id;
         maillog::info!(
             self.qmgr,
             "{id}: from=<{}>, size={}, nrcpt={} (queue active)",
@@ -438,7 +438,7 @@ impl QueueRole {
         let (sender, filter) = (message.envelope.sender.clone(), message.filter.clone());
         self.active_recipients += to_try.len();
         let is_probe = message.envelope.purpose == Purpose::Verify;
-        self.active.insert(id.clone(), active);
+        self.active.insert(id, active);
         let filter_next_hop = self.limits.filter_next_hop.clone();
         let routing = Arc::clone(&self.routing);
         let mut resolving = Box::pin(async move {
@@ -504,7 +504,7 @@ impl QueueRole {
                 limit => limit,
             };
             for part in positions.chunks(limit) {
-                let job = Job { message: id.clone(), recipients: part.to_vec() };
+                let job = Job { message: *id, recipients: part.to_vec() };
                 let limits = self.limits.of(&site.transport);
                 if let Err((job, reason)) = self.schedule.add(&site, job, &limits, self.clock.now()) {
                     at_once.extend(suspended(&site, &job, &reason));

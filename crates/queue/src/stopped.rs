@@ -115,7 +115,7 @@ pub(crate) fn to_change(action: Wish, page: Vec<Found>) -> Vec<QueueId> {
 
 /// The action in the store's words.
 pub(crate) fn change(action: Wish, id: &QueueId) -> Change {
-    let id = id.clone();
+    let id = *id;
     match action {
         Wish::Delete => Change::Remove { id },
         Wish::Hold => Change::Hold { id, held: Held::Yes },

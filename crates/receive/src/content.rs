@@ -247,7 +247,7 @@ impl Drop for Content {
         if self.file.is_none() || self.kept {
             return;
         }
-        let (queue, id) = (Arc::clone(&self.queue), self.id.clone());
+        let (queue, id) = (Arc::clone(&self.queue), self.id);
         // Outside a runtime the process ends, and the queue sweeps what no message names.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { queue.call(Request::DropBody { id }, Vec::new()).await });

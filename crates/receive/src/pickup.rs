@@ -132,7 +132,7 @@ async fn take_in(
     let id = receive.next_id();
     maillog::info!(pickup.log, "{id}: uid={uid} from=<{}>", pickup.log.form().show(&sender));
     let beginning = Beginning {
-        id: id.clone(),
+        id,
         arrival,
         sender: sender.clone(),
         full_name,

@@ -63,7 +63,7 @@ impl QueueLink {
 
     /// A file for the body of a message.
     pub(crate) async fn open_body(&self, id: &QueueId) -> Result<std::fs::File, NotKept> {
-        let (reply, mut descriptors) = self.call(Request::OpenBody { id: id.clone() }, Vec::new()).await?;
+        let (reply, mut descriptors) = self.call(Request::OpenBody { id: *id }, Vec::new()).await?;
         match (reply, descriptors.pop()) {
             (Reply::BodyFile, Some(descriptor)) => Ok(descriptor.into()),
             (Reply::NoSpace, _) => Err(NotKept::NoSpace),

@@ -58,7 +58,7 @@ async fn pass(
     let envelope = &message.envelope;
     let is_returned = refusal.is_some();
     let (id, first_lines, overrides) = match is_internal {
-        true => (message.id.clone(), String::new(), Overrides::of_internal(!is_returned, false)),
+        true => (message.id, String::new(), Overrides::of_internal(!is_returned, false)),
         false => {
             let (id, uid) = (receive.next_id(), rustix::process::geteuid().as_raw());
             maillog::info!(
@@ -95,7 +95,7 @@ async fn pass(
         discard: false,
     };
     let mut intake = Intake::begin(Arc::clone(&pickup.cleanup), Arc::clone(&receive.queue), beginning).await;
-    intake.replace(message.id.clone(), is_returned);
+    intake.replace(message.id, is_returned);
     feed(&mut intake, content, 0).await?;
     let mut effects: Vec<_> =
         refusal.into_iter().map(|(status, text)| Effect::Filter(format!("error:{status} {text}"))).collect();

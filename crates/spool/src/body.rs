@@ -58,11 +58,11 @@ impl Bodies {
 
     /// Opens the content of `id` and compares it with what was received.
     pub fn open(&self, id: &QueueId, size: u64, checksum: u32) -> Result<File, BodyError> {
-        let io_error = |error| BodyError::Io { id: id.clone(), error };
+        let io_error = |error| BodyError::Io { id: *id, error };
         let path = self.path(id);
         let (actual_size, actual_checksum) = self.disk.open(&path).and_then(measure).map_err(io_error)?;
         if (actual_size, actual_checksum) != (size, checksum) {
-            return Err(BodyError::Damaged(id.clone()));
+            return Err(BodyError::Damaged(*id));
         }
         self.disk.open(&path).map_err(io_error)
     }

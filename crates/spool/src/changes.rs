@@ -105,7 +105,7 @@ fn add(connection: &Connection, message: &Message, content: &Content, hold: bool
         ]);
     match inserted {
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
-            return Err(StoreError::Exists(message.id.clone()));
+            return Err(StoreError::Exists(message.id));
         }
         other => other?,
     };

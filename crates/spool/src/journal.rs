@@ -234,7 +234,7 @@ impl Pending {
             self.of_all.push(change);
             return None;
         };
-        let changes = self.of_one.entry(id.clone()).or_default();
+        let changes = self.of_one.entry(id).or_default();
         if !matches!(change, Change::Remove { .. }) {
             changes.push(change);
             return None;
@@ -351,9 +351,9 @@ mod tests {
     fn what_came_and_went_is_nowhere() {
         let mut pending = Pending::default();
         let id = QueueId::parse("AAAAAA").unwrap();
-        pending.take(Change::Warned { id: id.clone() });
+        pending.take(Change::Warned { id });
         assert_eq!(pending.knows(&id), None);
-        assert_eq!(pending.take(Change::Remove { id: id.clone() }), None, "the database has it");
+        assert_eq!(pending.take(Change::Remove { id }), None, "the database has it");
         assert_eq!(pending.knows(&id), Some(false));
         assert_eq!(ids(&[pending.changes().cloned().collect()]), ["AAAAAA"]);
         pending.clear();

@@ -126,8 +126,8 @@ impl Late {
                 None => exists(connection, &message.id),
             };
             match exists {
-                Ok(false) if ids.insert(message.id.clone()) => {}
-                Ok(_) => return Some(StoreError::Exists(message.id.clone())),
+                Ok(false) if ids.insert(message.id) => {}
+                Ok(_) => return Some(StoreError::Exists(message.id)),
                 Err(error) => return Some(error),
             }
         }
@@ -137,7 +137,7 @@ impl Late {
     /// Keeps a change in mind. For a removal: the message, when its content was a file.
     fn take(&mut self, connection: &Connection, change: Change) -> Result<Option<QueueId>, StoreError> {
         let removed = match &change {
-            Change::Remove { id } => Some(id.clone()),
+            Change::Remove { id } => Some(*id),
             _ => None,
         };
         let in_memory = self.pending.take(change);

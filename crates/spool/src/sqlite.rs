@@ -80,7 +80,7 @@ impl SqliteStore {
             let mut of_group = Vec::new();
             for change in group {
                 match change {
-                    Change::Remove { id } => of_group.extend(remove(&transaction, id)?.then(|| id.clone())),
+                    Change::Remove { id } => of_group.extend(remove(&transaction, id)?.then_some(*id)),
                     other => apply(&transaction, other)?,
                 }
             }
@@ -372,13 +372,13 @@ mod tests {
             tls: "may".into(),
             at: time(4_000_000),
         };
-        let state = |position, state| Change::Recipient { id: id.clone(), position, state };
+        let state = |position, state| Change::Recipient { id, position, state };
         store.commit(vec![
             added("AAAAAA", 3),
             vec![
                 state(0, RecipientState::Done),
                 state(1, RecipientState::Deferred(progress.clone())),
-                Change::Defer { id: id.clone(), next_attempt: time(5_000_000) },
+                Change::Defer { id, next_attempt: time(5_000_000) },
             ],
         ]);
         let found = store.find(&id).unwrap().unwrap();
@@ -403,7 +403,7 @@ mod tests {
                 at: time(n * 1_000_000),
             };
             store.commit(vec![vec![Change::Recipient {
-                id: id.clone(),
+                id,
                 position: (n == 1).into(),
                 state: RecipientState::Deferred(progress),
             }]]);
@@ -413,7 +413,7 @@ mod tests {
         assert_eq!((attempts[0].0, attempts[0].1.text.as_str()), (1, "attempt 1"));
         assert_eq!(attempts[1].1.text, "attempt 4");
         assert_eq!(attempts.last().unwrap().1.at, time(beyond * 1_000_000));
-        store.commit(vec![vec![Change::Remove { id: id.clone() }]]);
+        store.commit(vec![vec![Change::Remove { id }]]);
         assert_eq!(store.attempts(&id).unwrap(), []);
     }
 
@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(found[0].message.envelope.sender.as_str(), "s@x");
         assert_eq!(found[0].body.as_deref(), Some(&b"a\n\n"[..]));
         let id = QueueId::parse("AAAAAA").unwrap();
-        store.commit(vec![vec![Change::Hold { id: id.clone(), held: Held::Corrupt }]]);
+        store.commit(vec![vec![Change::Hold { id, held: Held::Corrupt }]]);
         assert_eq!(store.due(time(9_000_000), None, 10).unwrap().len(), 2);
         assert_eq!(store.find(&id).unwrap().unwrap().held, Held::Corrupt);
     }

@@ -286,7 +286,7 @@ impl From<&Stored> for Overview {
             },
         });
         Overview {
-            id: stored.message.id.clone(),
+            id: stored.message.id,
             arrival: stored.message.arrival,
             data_size: stored.message.data_size,
             sender: stored.message.envelope.sender.clone(),

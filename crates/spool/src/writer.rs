@@ -126,7 +126,7 @@ impl Spool {
     pub fn body(&self, message: &Message, inline: Option<Vec<u8>>) -> Result<Body, BodyError> {
         match inline {
             Some(bytes) if crc32c::crc32c(&bytes) == message.checksum => Ok(Body::Inline(bytes)),
-            Some(_) => Err(BodyError::Damaged(message.id.clone())),
+            Some(_) => Err(BodyError::Damaged(message.id)),
             None => self.bodies.open(&message.id, message.size, message.checksum).map(Body::File),
         }
     }
@@ -258,7 +258,7 @@ mod tests {
     fn message(id: &QueueId, body: &[u8]) -> Box<Message> {
         let recipients = vec![Recipient::new(Address::internal("r@x").unwrap())];
         Box::new(Message {
-            id: id.clone(),
+            id: *id,
             envelope: Envelope { recipients, ..Envelope::default() },
             origin: Origin::Internal,
             arrival: SystemTime::now(),
@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(text, expected);
         }
         assert!(!dir.path().join("body").join(orphan.as_str()).exists(), "orphans are swept");
-        record(&spool, vec![Change::Remove { id: large.clone() }]).unwrap();
+        record(&spool, vec![Change::Remove { id: large }]).unwrap();
         assert!(!dir.path().join("body").join(large.as_str()).exists());
     }
 

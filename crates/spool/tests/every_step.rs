@@ -366,7 +366,7 @@ impl Queue {
         };
         let state = RecipientState::Deferred(progress);
         let changes = vec![
-            Change::Recipient { id: own.clone(), position, state },
+            Change::Recipient { id: own, position, state },
             Change::Defer { id: own, next_attempt: UNIX_EPOCH + Duration::from_secs(2_000_000) },
         ];
         self.record(changes, |contents| {
@@ -493,7 +493,7 @@ fn look(directory: &Path) -> Contents {
     let mut files = BTreeSet::new();
     let listed = spool.questions().list(None, 1000).unwrap();
     for stored in listed {
-        let id = stored.message.id.clone();
+        let id = stored.message.id;
         let whole = spool.questions().find(&id).unwrap().unwrap();
         let body = match spool.body(&whole.message, whole.body).unwrap() {
             Body::Inline(bytes) => bytes,

@@ -90,15 +90,15 @@ fn step(n: u64, contents: &Contents, random: &mut Random) -> Vec<Change> {
     }
     let id = QueueId::parse(known[random.below(known.len() as u64) as usize]).unwrap();
     let position = contents[id.as_str()].first().map_or(0, |(position, _)| *position);
-    let state = |state| Change::Recipient { id: id.clone(), position, state };
+    let state = |state| Change::Recipient { id, position, state };
     match choice {
         2 => vec![
             state(RecipientState::Deferred(progress())),
-            Change::Defer { id: id.clone(), next_attempt: UNIX_EPOCH + Duration::from_secs(n + 300) },
+            Change::Defer { id, next_attempt: UNIX_EPOCH + Duration::from_secs(n + 300) },
         ],
-        3 => vec![state(RecipientState::Done), Change::Remove { id: id.clone() }],
+        3 => vec![state(RecipientState::Done), Change::Remove { id }],
         // The bounce and its cause change places in one transaction.
-        _ => vec![Change::Remove { id: id.clone() }, add(n * 10 + 9, random)],
+        _ => vec![Change::Remove { id }, add(n * 10 + 9, random)],
     }
 }
 

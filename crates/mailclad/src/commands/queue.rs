@@ -235,7 +235,7 @@ fn count_causes(causes: &mut HashMap<String, Cause>, listed: &Listed) {
             recipients: 0,
             oldest: listed.arrival,
             example: example.to_owned(),
-            id: listed.id.clone(),
+            id: listed.id,
         });
         cause.recipients += 1;
         cause.oldest = cause.oldest.min(listed.arrival);

@@ -155,7 +155,7 @@ fn changes(
     bounced: &LogFile,
 ) -> Option<(Vec<Change>, Vec<u8>)> {
     let QueueFile { mut message, content, offsets, all_recipients } = file;
-    let id = message.id.clone();
+    let id = message.id;
     let mut states = Vec::new();
     for (position, (offset, recipient)) in offsets.iter().zip(&message.envelope.recipients).enumerate() {
         if let Some(progress) = deferred.of(*offset, recipient.address.as_str()) {
@@ -181,11 +181,7 @@ fn changes(
     };
     let mut changes = vec![Change::Add { message: Box::new(message), content: body, hold }];
     let was_tried = !states.is_empty() || queue == "deferred";
-    changes.extend(states.into_iter().map(|(position, state)| Change::Recipient {
-        id: id.clone(),
-        position,
-        state,
-    }));
+    changes.extend(states.into_iter().map(|(position, state)| Change::Recipient { id, position, state }));
     if was_tried {
         // The time of a file in the deferred queue is that of its next attempt.
         let next_attempt = modified.filter(|_| queue == "deferred").unwrap_or_else(SystemTime::now);
@@ -270,9 +266,9 @@ pub fn export(stopped: &Stopped, to: &Path, dry_run: bool) -> Result<Report, Str
         let page =
             stopped.spool().questions().list(after.as_ref(), 100).map_err(|error| error.to_string())?;
         let Some(last) = page.last() else { return Ok(report) };
-        after = Some(last.message.id.clone());
+        after = Some(last.message.id);
         for stored in page {
-            let id = stored.message.id.clone();
+            let id = stored.message.id;
             if stored.held == Held::Corrupt || stored.damage.is_some() {
                 let why = stored.damage.as_deref().unwrap_or("its content is damaged");
                 report.left.push(format!("{id}: {why}; look at it with postcat -q"));
@@ -310,7 +306,7 @@ fn export_one(stopped: &Stopped, stored: Stored, directory: &Path, dry_run: bool
     if dry_run {
         return Ok(());
     }
-    let id = message.id.clone();
+    let id = message.id;
     write_file(directory, &id, &queue_file::render(&message, &content), next_attempt)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     stopped.commit(vec![Change::Remove { id }]).map_err(|error| error.to_string())

@@ -103,7 +103,7 @@ pub(crate) fn parse(id: &QueueId, bytes: &[u8]) -> Result<QueueFile, Damaged> {
     }
     envelope.sender = sender.ok_or_else(|| Damaged("has no sender".into()))?;
     let message = Message {
-        id: id.clone(),
+        id: *id,
         envelope,
         origin: attributes.origin(),
         arrival: arrival.ok_or_else(|| Damaged("has no arrival time".into()))?,

@@ -35,7 +35,7 @@ impl Place {
             self.stopped.spool().bodies().create(&id).unwrap().write_all(body).unwrap();
         }
         let message = Message {
-            id: id.clone(),
+            id,
             envelope: Envelope { recipients, ..Envelope::default() },
             origin: Origin::Internal,
             arrival: UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001),
@@ -79,7 +79,7 @@ fn deferred(id: &str, position: u32, seconds: u64) -> Vec<Change> {
         at: UNIX_EPOCH,
     };
     vec![
-        Change::Recipient { id: id.clone(), position, state: RecipientState::Deferred(progress) },
+        Change::Recipient { id, position, state: RecipientState::Deferred(progress) },
         Change::Defer { id, next_attempt: UNIX_EPOCH + Duration::from_secs(seconds) },
     ]
 }

@@ -96,7 +96,7 @@ impl QueueRole {
                     let whole = delivery.message.clone();
                     tokio::task::spawn_blocking(move || spool.body(&whole, None))
                         .await
-                        .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message.clone())))
+                        .unwrap_or_else(|_| Err(spool::BodyError::Damaged(job.message)))
                 }
             };
             let (delivery, descriptors): (Delivery, Vec<OwnedFd>) = match body {

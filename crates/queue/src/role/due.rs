@@ -93,7 +93,7 @@ impl QueueRole {
             let found = off_the_way(|| self.spool.questions().due(now, after, room));
             match found {
                 Ok(page) => {
-                    let last = page.last().map(|last| (last.next_attempt, last.message.id.clone()));
+                    let last = page.last().map(|last| (last.next_attempt, last.message.id));
                     self.due.looked = now;
                     self.due.next = None;
                     self.due.scan = match page.len() < room {
@@ -124,8 +124,8 @@ impl QueueRole {
             self.qmgr,
             "{id}: {damage}; the message is set aside in the corrupt queue, look at it with postcat -q"
         );
-        let (log, id) = (self.qmgr.clone(), id.clone());
-        let change = Change::Hold { id: id.clone(), held: Held::Corrupt };
+        let (log, id) = (self.qmgr.clone(), *id);
+        let change = Change::Hold { id, held: Held::Corrupt };
         let done = Box::new(move |result: Result<(), StoreError>| {
             if let Err(error) = result {
                 maillog::error!(log, "{id}: {error}; it is not set aside");

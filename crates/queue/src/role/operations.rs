@@ -43,7 +43,7 @@ impl QueueRole {
         self.schedule.revive(|name| limits.of(name), self.clock.now());
         let changes = match what {
             FlushWhat::All => vec![Change::Flush { id: None }],
-            FlushWhat::Message(id) => vec![Change::Flush { id: Some(id.clone()) }],
+            FlushWhat::Message(id) => vec![Change::Flush { id: Some(*id) }],
             FlushWhat::Site(domain) => {
                 let select = Selection { recipient: Some(format!("@{domain}")), ..Selection::default() };
                 let ids = self.matching(&select);
@@ -70,7 +70,7 @@ impl QueueRole {
         let changes = ids.iter().map(|id| stopped::change(action, id)).collect();
         for id in &ids {
             self.withdraw(action, id);
-            *self.changing.entry(id.clone()).or_default() += 1;
+            *self.changing.entry(*id).or_default() += 1;
             // What cleanup brings of it now is not wanted any more.
             self.requeues.forget(id);
         }

@@ -24,8 +24,8 @@ impl QueueRole {
         let content = Content::Inline(body.clone().unwrap_or_default());
         let add = Change::Add { message: Box::new(message.clone()), content, hold: false };
         let events = self.events.clone();
-        self.probes.0.insert(message.id.clone(), call);
-        let id = message.id.clone();
+        self.probes.0.insert(message.id, call);
+        let id = message.id;
         let done = Box::new(move |result: Result<(), StoreError>| {
             let _ = events.send(match result {
                 Ok(()) => Event::Kept(Box::new(fresh(message, body))),

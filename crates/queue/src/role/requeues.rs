@@ -82,8 +82,8 @@ impl QueueRole {
 
     /// A notice of our own, which cleanup is to see first.
     pub(super) fn is_to_be_filtered(&mut self, id: &QueueId) -> Change {
-        self.requeues.internal.insert(id.clone());
-        Change::Hold { id: id.clone(), held: Held::Requeued }
+        self.requeues.internal.insert(*id);
+        Change::Hold { id: *id, held: Held::Requeued }
     }
 
     /// Cleanup is here, perhaps again.
@@ -105,11 +105,11 @@ impl QueueRole {
             if self.active.contains_key(&id) {
                 // An attempt is not over yet; its end looks again.
                 self.requeues.later(now);
-            } else if self.requeues.under_way.insert(id.clone()) {
+            } else if self.requeues.under_way.insert(id) {
                 let (spool, events) = (Arc::clone(&self.spool), self.events.clone());
                 let is_internal = self.requeues.internal.contains(&id);
                 tokio::spawn(async move {
-                    let result = hand_over(&link, spool, id.clone(), is_internal).await;
+                    let result = hand_over(&link, spool, id, is_internal).await;
                     let _ = events.send(Event::Requeued(id, result));
                 });
             }
@@ -126,7 +126,7 @@ impl QueueRole {
             match super::off_the_way(|| self.spool.questions().requeued(after, PAGE)) {
                 Ok(page) => {
                     if let Some(last) = page.last().filter(|_| page.len() == PAGE) {
-                        self.requeues.scan = Scan::Behind(last.clone());
+                        self.requeues.scan = Scan::Behind(*last);
                     }
                     self.requeues.pending.extend(page.into_iter().map(|(_, id)| id));
                 }
@@ -151,15 +151,12 @@ impl QueueRole {
         let why = match result {
             // It may be that nothing came of it, as a DISCARD action says.
             Ok(Reply::Done) => {
-                let (log, id) = (self.qmgr.clone(), id.clone());
-                let done = {
-                    let id = id.clone();
-                    Box::new(move |result: Result<(), StoreError>| {
-                        if let Err(error) = result {
-                            maillog::warning!(log, "{id}: {error}");
-                        }
-                    })
-                };
+                let (log, id) = (self.qmgr.clone(), *id);
+                let done = Box::new(move |result: Result<(), StoreError>| {
+                    if let Err(error) = result {
+                        maillog::warning!(log, "{id}: {error}");
+                    }
+                });
                 return self.spool.record(vec![Change::Remove { id }], done);
             }
             Ok(Reply::NotFound) => return,

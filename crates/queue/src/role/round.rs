@@ -51,7 +51,7 @@ impl QueueRole {
         }
         let mut settled = active.settled();
         let strike = |active: &Active, wanted: fn(&RecipientState) -> bool| -> Vec<Change> {
-            let done = |position| Change::Recipient { id: id.clone(), position, state: RecipientState::Done };
+            let done = |position| Change::Recipient { id: *id, position, state: RecipientState::Done };
             active.positions(wanted).into_iter().map(done).collect()
         };
         if message.envelope.purpose == Purpose::Verify {
@@ -59,11 +59,11 @@ impl QueueRole {
         }
         let Some(active) = self.active.get_mut(id) else { return };
         if afterwards == Afterwards::Forget {
-            changes = vec![Change::Remove { id: id.clone() }];
+            changes = vec![Change::Remove { id: *id }];
             return self.finish_round(id, changes, Vec::new(), false);
         }
         if afterwards == Afterwards::SetAside {
-            changes.push(Change::Hold { id: id.clone(), held: spool::Held::Corrupt });
+            changes.push(Change::Hold { id: *id, held: spool::Held::Corrupt });
             return self.finish_round(id, changes, Vec::new(), false);
         }
         let null_sender = message.envelope.sender.is_null();
@@ -92,20 +92,20 @@ impl QueueRole {
         if unfinished {
             if self.limits.backoff.warns(message.arrival, now) && !warned {
                 notices.extend(self.notice(Kind::Delay, &message, &settled.deferred, now));
-                changes.push(Change::Warned { id: id.clone() });
+                changes.push(Change::Warned { id: *id });
             }
             let next_attempt = self.limits.backoff.next_attempt(message.arrival, now);
             if let Some(active) = self.active.get_mut(id) {
                 active.deferred_until = Some(next_attempt);
             }
-            changes.push(Change::Defer { id: id.clone(), next_attempt });
+            changes.push(Change::Defer { id: *id, next_attempt });
             if afterwards == Afterwards::Hold {
-                changes.push(Change::Hold { id: id.clone(), held: spool::Held::Yes });
+                changes.push(Change::Hold { id: *id, held: spool::Held::Yes });
             }
         } else {
             // What was struck off a moment ago goes with the message.
             changes.retain(|change| !matches!(change, Change::Recipient { .. }));
-            changes.push(Change::Remove { id: id.clone() });
+            changes.push(Change::Remove { id: *id });
         }
         self.finish_round(id, changes, notices, !unfinished);
     }
@@ -126,7 +126,7 @@ impl QueueRole {
             }
         }
         let is_filtered = self.limits.filters_bounces && !notices.is_empty();
-        let (events, id, qmgr) = (self.events.clone(), id.clone(), self.qmgr.clone());
+        let (events, id, qmgr) = (self.events.clone(), *id, self.qmgr.clone());
         let recorded = Box::new(move |result: Result<(), StoreError>| {
             if result.is_ok() {
                 if done {
@@ -159,7 +159,7 @@ impl QueueRole {
                     "{id}: {error}; the outcome of this round is kept in memory, and recorded as soon as that works"
                 );
             }
-            self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, id.clone()));
+            self.unsettled.insert((self.clock.now() + SETTLE_AGAIN, *id));
             return;
         }
         let Some(active) = self.deactivate(id) else { return };
@@ -172,7 +172,7 @@ impl QueueRole {
 
     /// Changes that nothing waits for. What can not be recorded now is recorded at the end of the round.
     fn record(&self, id: &QueueId, changes: Vec<Change>) {
-        let (events, id) = (self.events.clone(), id.clone());
+        let (events, id) = (self.events.clone(), *id);
         let done = Box::new(move |result: Result<(), StoreError>| {
             if result.is_err() {
                 let _ = events.send(Event::Unrecorded(id));

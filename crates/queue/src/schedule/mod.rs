@@ -149,9 +149,8 @@ impl Schedule {
             None => {
                 self.serial += 1;
                 let rank = (self.serial, 0);
-                transport.ranks.insert(job.message.clone(), rank);
-                let work =
-                    Work { message: job.message.clone(), account: Account::new(now), sites: BTreeSet::new() };
+                transport.ranks.insert(job.message, rank);
+                let work = Work { message: job.message, account: Account::new(now), sites: BTreeSet::new() };
                 transport.works.insert(rank, work);
                 rank
             }
@@ -460,7 +459,7 @@ impl Transport {
         let parent = account.step_down();
         for child in &settlement.children {
             if let Some(child) = self.account(child) {
-                child.adopt(parent.clone());
+                child.adopt(parent);
             }
         }
         if let Some(parent) = parent
@@ -506,12 +505,12 @@ impl Transport {
             self.step_down(&small.message, &mut small.account, limits);
         }
         if let Some(large) = self.works.get_mut(&current) {
-            let own = large.message.clone();
+            let own = large.message;
             large.account.let_in_front(&own, &mut small.account, &small.message, &limits.slots);
         }
         // In front of the current one, and of all that were let in there before.
         let rank = (current.0, -(serial as i64));
-        self.ranks.insert(small.message.clone(), rank);
+        self.ranks.insert(small.message, rank);
         let sites = small.sites.clone();
         self.works.insert(rank, small);
         for next_hop in sites {

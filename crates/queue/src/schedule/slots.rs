@@ -123,10 +123,10 @@ impl Account {
         let needed = other.needed();
         // Paid in advance; what it does not use is given back by `settle`.
         self.available -= needed * limits.cost;
-        self.children.push(id.clone());
+        self.children.push(*id);
         other.used = -needed;
         other.level = self.level + 1;
-        other.parent = Some(own.clone());
+        other.parent = Some(*own);
     }
 
     /// Takes it from where it was let in. Gives the message that stands behind it.

@@ -275,7 +275,7 @@ fn simulate(seed: u64, messages: usize) {
                 let site = site(&format!("site{}", random.below(40)));
                 added += 1;
                 match schedule.add(&site, id.clone(), &limits, now) {
-                    Ok(()) => *open.entry(id.message.clone()).or_default() += 1,
+                    Ok(()) => *open.entry(id.message).or_default() += 1,
                     Err(_) => given_back += 1,
                 }
             }

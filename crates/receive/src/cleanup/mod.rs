@@ -189,7 +189,7 @@ impl Intake {
                 sender
             }
         };
-        let content = Content::new(id.clone(), Arc::clone(&queue), cleanup.line_length);
+        let content = Content::new(id, Arc::clone(&queue), cleanup.line_length);
         let header = HeaderPass::new(Arc::clone(&cleanup.header), context, &overrides);
         let mut intake = Intake {
             header,
@@ -435,7 +435,7 @@ impl Intake {
         let filter =
             filter.or_else(|| Some(self.overrides.content_filter.clone()).filter(|text| !text.is_empty()));
         let message = Message {
-            id: self.id.clone(),
+            id: self.id,
             envelope,
             origin,
             arrival: self.arrival,

@@ -179,7 +179,7 @@ async fn answer(
         return refused("Error: bad address syntax");
     };
     let beginning = Beginning {
-        id: id.clone(),
+        id,
         arrival,
         sender: envelope.sender.clone(),
         full_name: None,

@@ -337,7 +337,7 @@ impl Driver<'_> {
     async fn begin_intake(&mut self, client: &mail::ClientFacts, envelope: &Envelope, context: Context) {
         let cleanup = &self.service.cleanup;
         let Some(mail) = self.mail.as_mut() else { return };
-        let Some(id) = mail.id.clone() else { return };
+        let Some(id) = mail.id else { return };
         let arrival = SystemTime::now();
         let mut first_lines = prepended(&mail.effects);
         first_lines.push_str(&self.service.received.of_client(client, envelope, Some(&id), arrival));

@@ -124,7 +124,7 @@ impl Driver<'_> {
         );
         let recipients = vec![Recipient::new(recipient.clone())];
         let beginning = Beginning {
-            id: id.clone(),
+            id,
             arrival: now,
             sender: sender.clone(),
             full_name: None,

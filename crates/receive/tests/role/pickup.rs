@@ -30,7 +30,7 @@ fn a_submitted_message_is_completed_and_kept() {
     let role = Running::start("", PLAIN, Queue::Keeps, &[]);
     let reply = submit(&role, submission(Some("s@example.test")), "Subject: x\n\nbody\n");
     let kept = role.next_kept();
-    assert_eq!(reply, Reply::Submitted(kept.new.message.id.clone()));
+    assert_eq!(reply, Reply::Submitted(kept.new.message.id));
     let uid = rustix::process::geteuid().as_raw();
     let received =
         format!("Received: by mx.example.test (Postfix, from userid {uid})\n\tid {};", kept.new.message.id);

@@ -237,7 +237,7 @@ fn spool_add_remove() -> Result<Work, String> {
                 let content = Content::Inline(body.clone());
                 vec![Change::Add { message: Box::new(message.clone()), content, hold: false }]
             };
-            let remove = |message: &Message| vec![Change::Remove { id: message.id.clone() }];
+            let remove = |message: &Message| vec![Change::Remove { id: message.id }];
             let (added, removed): (Vec<_>, Vec<_>) =
                 group.iter().map(|message| (add(message), remove(message))).unzip();
             for result in store.commit(added).into_iter().chain(store.commit(removed)) {

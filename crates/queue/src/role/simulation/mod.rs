@@ -548,7 +548,7 @@ impl World {
 
     fn delete(&mut self, n: usize) {
         self.sent[n].is_to_go = true;
-        let select = Selection { ids: vec![self.sent[n].message.id.clone()], ..Selection::default() };
+        let select = Selection { ids: vec![self.sent[n].message.id], ..Selection::default() };
         let request = Request::Change { action: Wish::Delete, select: Box::new(select), after: None };
         let deleted = Arc::clone(&self.deleted);
         let call = Call::local(move |reply| {
