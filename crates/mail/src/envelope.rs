@@ -32,6 +32,25 @@ pub struct Envelope {
     pub purpose: Purpose,
 }
 
+impl Envelope {
+    /// The same for other recipients. Those of a list can be many: they are not copied.
+    pub fn for_recipients(&self, recipients: Vec<Recipient>) -> Envelope {
+        // Every field is named here, so that a new one can not be forgotten.
+        Envelope {
+            sender: self.sender.clone(),
+            recipients,
+            body: self.body,
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid.clone(),
+            require_tls: self.require_tls,
+            verp: self.verp.clone(),
+            tls_optional: self.tls_optional,
+            purpose: self.purpose,
+        }
+    }
+}
+
 /// What a message is in the queue for (sendmail(1) options `-v` and `-bv`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::client::ClientFacts;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Recipient};
 use crate::queue_id::QueueId;
 
 /// One message. Its content is kept beside it: header and body, complete, with LF line ends.
@@ -28,6 +28,23 @@ pub struct Message {
     pub checksum: u32,
     /// `content_filter` or a FILTER action: `transport:next_hop` for all recipients.
     pub filter: Option<String>,
+}
+
+impl Message {
+    /// The same for other recipients, as [`Envelope::for_recipients`].
+    pub fn for_recipients(&self, recipients: Vec<Recipient>) -> Message {
+        // Every field is named here, so that a new one can not be forgotten.
+        Message {
+            id: self.id,
+            envelope: self.envelope.for_recipients(recipients),
+            origin: self.origin.clone(),
+            arrival: self.arrival,
+            size: self.size,
+            data_size: self.data_size,
+            checksum: self.checksum,
+            filter: self.filter.clone(),
+        }
+    }
 }
 
 /// Who brought a message.

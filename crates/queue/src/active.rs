@@ -29,6 +29,7 @@ pub(crate) struct Active {
     pub(crate) is_told: bool,
     /// Deliveries of this round whose process died.
     pub(crate) lost_deliveries: u32,
+    /// In the order of their positions.
     rows: Vec<Row>,
     tried: usize,
     /// For the report of this round, where one was asked for. In memory only: after a crash a probe is made again, and a
@@ -91,6 +92,7 @@ impl Active {
     pub(crate) fn new(stored: Stored, now: SystemTime, at: Instant) -> Active {
         Active {
             tried: stored.states.iter().filter(|(_, state)| state.is_unfinished()).count(),
+            /// In the order of their positions.
             rows: stored
                 .states
                 .iter()
@@ -140,7 +142,7 @@ impl Active {
 
     /// The recipient at a position.
     pub(crate) fn recipient(&self, position: u32) -> Option<&Recipient> {
-        self.pairs().find(|(row, _)| row.position == position).map(|(_, recipient)| recipient)
+        self.message.envelope.recipients.get(self.place(position)?)
     }
 
     /// Marks a recipient as handed to a delivery agent, or waiting for one.
@@ -277,7 +279,13 @@ impl Active {
     }
 
     fn row(&mut self, position: u32) -> Option<&mut Row> {
-        self.rows.iter_mut().find(|row| row.position == position)
+        let place = self.place(position)?;
+        self.rows.get_mut(place)
+    }
+
+    /// Where a recipient is, among many: they stand in the order of their positions.
+    fn place(&self, position: u32) -> Option<usize> {
+        self.rows.binary_search_by_key(&position, |row| row.position).ok()
     }
 }
 

@@ -165,8 +165,9 @@ impl Attempt<'_> {
     /// help.
     pub(crate) async fn visit(&mut self, target: &Target, connection: Connection, is_final: bool) -> Visited {
         let indexes = self.open.indexes();
-        let mut envelope = self.delivery.message.envelope.clone();
-        envelope.recipients = indexes.iter().map(|index| envelope.recipients[*index].clone()).collect();
+        let all = &self.delivery.message.envelope;
+        let open = indexes.iter().map(|index| all.recipients[*index].clone());
+        let mut envelope = all.for_recipients(open.collect());
         if target.plan.require_tls() == RequireTls::No {
             envelope.require_tls = false;
         }

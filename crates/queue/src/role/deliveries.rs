@@ -67,9 +67,8 @@ impl QueueRole {
             let _ = events.send(Event::Attempted(site, job, Err(LinkError::Lost(role.name()))));
             return;
         };
-        let mut message = (*active.message).clone();
-        message.envelope.recipients =
-            job.recipients.iter().filter_map(|position| active.recipient(*position).cloned()).collect();
+        let recipients = job.recipients.iter().filter_map(|position| active.recipient(*position).cloned());
+        let mut message = active.message.for_recipients(recipients.collect());
         if let Some(delimiters) = &message.envelope.verp
             && let [recipient] = message.envelope.recipients.as_slice()
         {

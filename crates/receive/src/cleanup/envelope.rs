@@ -97,7 +97,7 @@ impl EnvelopeRules {
                 collected.add(&Recipient { notify: never(), ..Recipient::new(copy) }).await?;
             }
         }
-        Ok(Envelope { sender, recipients: collected.recipients, ..envelope.clone() })
+        Ok(Envelope { sender, ..envelope.for_recipients(collected.recipients) })
     }
 }
 
