@@ -63,7 +63,8 @@ impl Row {
     fn markdown(&self) -> String {
         let cost = |value: f64| if self.is_cpu { format!("{value:.2} ms") } else { format!("{value:.0}") };
         let rate = |value: f64| if value > 0.0 { format!("{value:.0}/s") } else { "–".into() };
-        let floor = self.floor.map_or("–".into(), cost);
+        let above = |floor: f64| self.mailclad.cost / floor.max(f64::MIN_POSITIVE);
+        let floor = self.floor.map_or("–".into(), |floor| format!("{}, ×{:.1}", cost(floor), above(floor)));
         let faster = match self.postfix.rate > 0.0 {
             true => format!("×{:.1}", self.mailclad.rate / self.postfix.rate),
             false => "–".into(),
@@ -94,10 +95,11 @@ pub(crate) fn page(rows: &[Row], repeats: usize, scale: usize, limits: &str) -> 
         "# Performance\n\nWritten by `cargo run --release --package xtask -- bench --output docs/performance.md`: Debian's Postfix and Mailclad on one\n\
          machine, with the same main.cf and master.cf, on the same file system, in turn. Cost is the CPU time of all processes of the\n\
          mail system for one unit; the load has its own. Machines differ and are shared: the ratios are what counts. The floor is what a server costs that speaks\n\
-         the same dialogue through the same TLS library and does nothing with the mail (`xtask sink`): no log, no checks, no disk.\n\n",
+         the same dialogue through the same TLS library and does nothing with the mail (`xtask sink`): no log, no checks, no disk; with it\n\
+         stands how many times as much Mailclad costs. On a shared machine two runs of one program differ by a third and more.\n\n",
     );
     out.push_str(&format!("Medians of {repeats} runs with {scale} % of the load. {limits}\n\n"));
-    out.push_str("| work (unit) | Postfix | Mailclad | floor | cost | goal | Postfix | Mailclad | rate |\n|---|---|---|---|---|---|---|---|---|\n");
+    out.push_str("| work (unit) | cost: Postfix | Mailclad | floor | ratio | goal | rate: Postfix | Mailclad | ratio |\n|---|---|---|---|---|---|---|---|---|\n");
     rows.iter().for_each(|row| out.push_str(&row.markdown()));
     out
 }
