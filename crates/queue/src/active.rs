@@ -92,7 +92,6 @@ impl Active {
     pub(crate) fn new(stored: Stored, now: SystemTime, at: Instant) -> Active {
         Active {
             tried: stored.states.iter().filter(|(_, state)| state.is_unfinished()).count(),
-            /// In the order of their positions.
             rows: stored
                 .states
                 .iter()
