@@ -113,12 +113,15 @@ impl Log {
         self.sink.write(severity, &self.tag, self.number, |line| append(line, severity, text));
     }
 
-    /// Writes what a table has to say: a text that begins with `error: ` is an error, any other a warning.
+    /// Writes what a table has to say: a text that begins with `error: ` is an error, with `info: ` plain information, any other a
+    /// warning.
     pub fn table_trouble(&self, text: &str) {
-        match text.strip_prefix("error: ") {
-            Some(text) => self.write(Severity::Error, format_args!("{text}")),
-            None => self.write(Severity::Warning, format_args!("{text}")),
-        }
+        let (severity, text) = match text.split_once(": ") {
+            Some(("error", text)) => (Severity::Error, text),
+            Some(("info", text)) => (Severity::Info, text),
+            _ => (Severity::Warning, text),
+        };
+        self.write(severity, format_args!("{text}"));
     }
 
     /// Longest text of one line, in bytes (Postfix's msg_output buffer).

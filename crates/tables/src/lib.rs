@@ -17,6 +17,7 @@ pub mod build;
 mod cidr;
 mod client;
 pub mod command;
+mod debug;
 pub mod domain_search;
 mod environ;
 mod fail;

@@ -278,7 +278,8 @@ impl Tables {
     }
 
     fn try_open(&self, spec: &str, flags: Flags) -> Result<Opened, String> {
-        if spec.matches('{').count() > MAX_NESTING || spec.matches("proxy:").count() > MAX_NESTING {
+        let nested = |part| spec.matches(part).count() > MAX_NESTING;
+        if ["{", "proxy:", "debug:"].into_iter().any(nested) {
             return Err(format!("table nested too deeply: {spec}"));
         }
         let Some((type_name, name)) = spec.split_once(':') else {

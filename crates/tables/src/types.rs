@@ -5,8 +5,8 @@
 
 use crate::map::{Opened, Opening, nameless};
 use crate::{
-    cidr, client, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, remote, static_value,
-    texthash, unionmap, unix,
+    cidr, client, debug, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, remote,
+    static_value, texthash, unionmap, unix,
 };
 
 /// One table type.
@@ -42,7 +42,7 @@ pub static TYPES: &[TableType] = &[
     built_in("cdb", indexed::open, "constant index FILE.cdb made by postmap"),
     built_in("cidr", cidr::open, "networks and addresses, first match in file order"),
     known("dbm", "index FILE.dir, FILE.pag"),
-    known("debug", "another table, with its lookups logged"),
+    built_in("debug", debug::open, "another table, with its lookups logged"),
     built_in("environ", environ::open, "the process environment"),
     built_in("fail", fail::open, "fails every lookup; for tests"),
     built_in("hash", indexed::open, "hashed index FILE.db made by postmap, Berkeley DB format"),

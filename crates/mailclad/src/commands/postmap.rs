@@ -70,10 +70,12 @@ fn finish(program: &str, result: Result<bool, String>) -> ExitCode {
 fn perform(program: &str, settings: &Settings, request: &Request) -> Result<bool, String> {
     let name = program.to_owned();
     let tables = Tables::new(Arc::new(move |text: &str| {
-        // A table that can not be opened ends the command; the fatal message says why.
-        if !text.starts_with("error: ") {
-            let _ = writeln!(std::io::stderr(), "{name}: warning: {text}");
-        }
+        let _ = match text.split_once(": ") {
+            // A table that can not be opened ends the command; the fatal message says why.
+            Some(("error", _)) => Ok(()),
+            Some(("info", text)) => writeln!(std::io::stderr(), "{name}: {text}"),
+            _ => writeln!(std::io::stderr(), "{name}: warning: {text}"),
+        };
     }))
     .within(settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

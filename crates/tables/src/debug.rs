@@ -1,0 +1,73 @@
+//! `debug:type:name` (DATABASE_README, since Postfix 3.11): another table, each lookup of which stands in the log with its result.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::lookup::Lookup;
+use crate::map::{Map, Opened, Opening, WaitingTable, Warn, nameless};
+
+struct Debug {
+    table: Arc<Map>,
+    say: Warn,
+}
+
+pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
+    match opening.name.split_once(':') {
+        None => Err(format!("need maptype:mapname instead of: {}", opening.name)),
+        Some((_, "")) => Err(nameless(opening.name)),
+        Some(_) => {
+            let table = opening.tables.map(opening.name, opening.flags);
+            Ok(Opened::Waiting(Box::new(Debug { table, say: opening.tables.warning_sink() })))
+        }
+    }
+}
+
+impl WaitingTable for Debug {
+    fn lookup<'a>(&'a self, key: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(async move {
+            let found = self.table.lookup(key).await;
+            let result = match &found {
+                Lookup::Found(value) => value,
+                Lookup::Absent => "not_found",
+                Lookup::Failed(_) => "error",
+            };
+            (self.say)(&format!("info: {} lookup: \"{key}\" = \"{result}\"", self.table.spec()));
+            found
+        })
+    }
+
+    fn is_pattern(&self) -> bool {
+        self.table.is_pattern()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::map::Flags;
+    use crate::map::tests::{listening, now};
+
+    #[test]
+    fn lookups_are_told() {
+        for (spec, found, told) in [
+            ("debug:inline:{a=b}", Ok(Some("b")), "info: inline:{a=b} lookup: \"a\" = \"b\""),
+            ("debug:inline:{b=c}", Ok(None), "info: inline:{b=c} lookup: \"a\" = \"not_found\""),
+            ("debug:fail:f", Err("fail:f: lookup error"), "info: fail:f lookup: \"a\" = \"error\""),
+            ("debug:debug:static:x", Ok(Some("x")), "info: debug:static:x lookup: \"a\" = \"x\""),
+            (
+                "debug:x",
+                Err("need maptype:mapname instead of: x"),
+                "error: need maptype:mapname instead of: x",
+            ),
+        ] {
+            let (tables, heard) = listening();
+            let got = now(tables.map(spec, Flags::default()).lookup("A")).into_result();
+            assert_eq!(got.as_ref().map(Option::as_deref).map_err(String::as_str), found, "{spec}");
+            assert_eq!(heard.lock().unwrap().last().map(String::as_str), Some(told), "{spec}");
+        }
+        let (tables, heard) = listening();
+        let found = now(tables.map(&"debug:".repeat(2000), Flags::default()).lookup("a"));
+        assert!(found.into_result().is_err_and(|why| why.contains("nested too deeply")));
+        assert_eq!(heard.lock().unwrap().len(), 1);
+    }
+}
