@@ -4,11 +4,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use mail::secret::HIDDEN;
+
 use crate::lookup::Lookup;
 use crate::map::{Map, Opened, Opening, WaitingTable, Warn, nameless};
 
 struct Debug {
     table: Arc<Map>,
+    /// Results are nobody's business.
+    secret: bool,
     say: Warn,
 }
 
@@ -18,7 +22,8 @@ pub(crate) fn open(opening: &Opening<'_>) -> Result<Opened, String> {
         Some((_, "")) => Err(nameless(opening.name)),
         Some(_) => {
             let table = opening.tables.map(opening.name, opening.flags);
-            Ok(Opened::Waiting(Box::new(Debug { table, say: opening.tables.warning_sink() })))
+            let (secret, say) = (opening.flags.secret, opening.tables.warning_sink());
+            Ok(Opened::Waiting(Box::new(Debug { table, secret, say })))
         }
     }
 }
@@ -28,6 +33,7 @@ impl WaitingTable for Debug {
         Box::pin(async move {
             let found = self.table.lookup(key).await;
             let result = match &found {
+                Lookup::Found(_) if self.secret => HIDDEN,
                 Lookup::Found(value) => value,
                 Lookup::Absent => "not_found",
                 Lookup::Failed(_) => "error",
@@ -65,6 +71,9 @@ mod tests {
             assert_eq!(got.as_ref().map(Option::as_deref).map_err(String::as_str), found, "{spec}");
             assert_eq!(heard.lock().unwrap().last().map(String::as_str), Some(told), "{spec}");
         }
+        let (tables, heard) = listening();
+        assert!(now(tables.map("debug:static:password", Flags::secret()).lookup("a")).into_result().is_ok());
+        assert_eq!(heard.lock().unwrap()[..], ["info: static:password lookup: \"a\" = \"***\""]);
         let (tables, heard) = listening();
         let found = now(tables.map(&"debug:".repeat(2000), Flags::default()).lookup("a"));
         assert!(found.into_result().is_err_and(|why| why.contains("nested too deeply")));

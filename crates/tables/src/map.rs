@@ -71,11 +71,13 @@ pub struct Flags {
     pub substitution: bool,
     /// The format of the source text.
     pub format: Format,
+    /// Results are passwords: `debug:` does not tell them.
+    pub secret: bool,
 }
 
 impl Default for Flags {
     fn default() -> Self {
-        Flags { fold: true, substitution: true, format: Format::Map }
+        Flags { fold: true, substitution: true, format: Format::Map, secret: false }
     }
 }
 
@@ -83,6 +85,11 @@ impl Flags {
     /// For parameters where a stranger's text must not end up in the result (DICT_FLAG_NO_REGSUB).
     pub fn without_substitution() -> Self {
         Flags { substitution: false, ..Flags::default() }
+    }
+
+    /// For logins and passwords.
+    pub fn secret() -> Self {
+        Flags { secret: true, ..Flags::default() }
     }
 
     /// For `alias_maps`.

@@ -64,7 +64,7 @@ impl Sasl {
             let filter = settings.client(params::smtp_sasl_mechanism_filter);
             let remembers = !settings.client(params::smtp_sasl_auth_cache_name).is_empty();
             Sasl {
-                passwords: Maps::open(tables, "smtp_sasl_password_maps", passwords, Flags::default()),
+                passwords: Maps::open(tables, "smtp_sasl_password_maps", passwords, Flags::secret()),
                 by_sender: settings.client(params::smtp_sender_dependent_authentication),
                 delimiter: settings.client(params::smtp_sasl_password_result_delimiter).to_owned(),
                 filter: MatchList::open(tables, "smtp_sasl_mechanism_filter", filter, MatchStyle::Strings),

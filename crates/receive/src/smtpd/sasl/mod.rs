@@ -216,7 +216,8 @@ fn users(settings: &Settings, tables: &Tables, resolver: &Arc<Resolver>) -> Resu
         ));
     }
     // No part of a user's name gets into a secret.
-    Users::new(Some(Maps::open(tables, name, path, Flags::without_substitution())), tokens)
+    let flags = Flags { secret: true, ..Flags::without_substitution() };
+    Users::new(Some(Maps::open(tables, name, path, flags)), tokens)
 }
 
 impl Driver<'_> {
