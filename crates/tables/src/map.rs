@@ -284,7 +284,8 @@ impl Tables {
         Map { spec: spec.to_owned(), fold: flags.fold, opened, broken }
     }
 
-    fn try_open(&self, spec: &str, flags: Flags) -> Result<Opened, String> {
+    /// Opens `type:name` for a table that stands before it.
+    pub(crate) fn try_open(&self, spec: &str, flags: Flags) -> Result<Opened, String> {
         let nested = |part| spec.matches(part).count() > MAX_NESTING;
         if ["{", "proxy:", "debug:"].into_iter().any(nested) {
             return Err(format!("table nested too deeply: {spec}"));
@@ -306,7 +307,7 @@ impl Tables {
 }
 
 /// What Postfix says of `hash:`, and of any other type without a name.
-pub(crate) fn nameless(spec: &str) -> String {
+fn nameless(spec: &str) -> String {
     format!("open dictionary: expecting \"type:name\" form instead of \"{spec}\"")
 }
 

@@ -3,7 +3,7 @@
 //! A new type is one file and one line. Names that Postfix knows and this build does not open stand here too, so
 //! that an administrator hears "not built in yet" and not "unknown".
 
-use crate::map::{Opened, Opening, nameless};
+use crate::map::{Opened, Opening};
 use crate::{
     cidr, client, debug, environ, fail, indexed, inline, pcre, pipemap, randmap, regexp, remote,
     static_value, texthash, unionmap, unix,
@@ -78,19 +78,7 @@ pub fn find(name: &str) -> Option<&'static TableType> {
 /// `proxy:type:name`. proxymap(8) exists to share tables between processes and to reach out of a chroot; here
 /// the tables of a process are shared anyway, so the prefix changes nothing.
 fn proxy(opening: &Opening<'_>) -> Result<Opened, String> {
-    let Some((type_name, name)) = opening.name.split_once(':') else {
-        return Err(format!("need maptype:mapname instead of: {}", opening.name));
-    };
-    if name.is_empty() {
-        return Err(nameless(opening.name));
-    }
-    match find(type_name) {
-        Some(TableType { open: Some(open), .. }) => {
-            open(&Opening { type_name, name, flags: opening.flags, tables: opening.tables })
-        }
-        Some(_) => Err(format!("table type {type_name} is not built in yet: proxy:{}", opening.name)),
-        None => Err(format!("unsupported dictionary type: {type_name}")),
-    }
+    opening.tables.try_open(opening.name, opening.flags)
 }
 
 #[cfg(test)]
